@@ -1,0 +1,38 @@
+# Everything that is done to this checkout. It needs make and python3 alone: .ci/bootstrap sees to the rest.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo up test format lock clean environment
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile
+
+demo: environment ## a whole day on real purchases, from nothing to a served list
+	@RECSYS_HOME="$${RECSYS_HOME:-$$HOME/.recsys-demo}" exec .venv/bin/recsys demo
+
+up: environment ## Dagster, MLflow and the API of the home that RECSYS_HOME names, until Ctrl-C
+	@exec .venv/bin/recsys up
+
+test: environment ## style, types, import contracts, all tests, coverage
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy -p recsys_assets -p recsys_assets_tests
+	.venv/bin/lint-imports
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report --skip-covered
+
+format: environment ## rewrite the sources in the house's style
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+lock: environment ## resolve requirements.lock anew from pyproject.toml
+	UV_SYSTEM_CERTS=1 .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+		--extra platform --extra local --group dev pyproject.toml -o requirements.lock
+
+clean: ## remove what was made in the checkout (homes stay)
+	rm -rf .venv *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@PYTHON='$(PYTHON)' sh .ci/bootstrap

@@ -1,0 +1,42 @@
+"""Lists → a generation: staged in Postgres, checked, warmed in Redis, one flip (promise 2)."""
+
+import dagster as dg
+
+from recsys_assets.assets.models import model_folder
+from recsys_assets.assets.stage import stage
+from recsys_assets.partitions import DAY, day_of
+from recsys_assets.resources import Shop
+from recsys_assets.stores.publishing import Frames
+from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+
+
+@dg.asset(
+    partitions_def=DAY,
+    deps=["lists", "similar_items", "popular_items", "catalog", "user_profiles", "blend"],
+    description="The published lists of the day; readers see it whole or the one before.",
+)
+def generation(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
+    with stage() as metadata:
+        day, lake = day_of(context), shop.lake
+        published = shop.publisher.publish(
+            day,
+            Frames(
+                lists=lake.read(LISTS, day),
+                similar=lake.read(SIMILAR_ITEMS, day),
+                popular=lake.read(POPULAR_ITEMS, day),
+                products=lake.read(CATALOG, day),
+                profiles=lake.read(USER_PROFILES, day),
+            ),
+            model_version=(model_folder(shop, "blend", day) / "version.txt").read_text(),
+            keep=shop.tuning.keep_generations,
+            progress=context.log.info,
+        )
+        return dg.MaterializeResult(
+            metadata=metadata(
+                published.people,
+                generation=published.generation,
+                list_hash=published.list_hash,
+                seconds_per_step=published.seconds,
+                problems=list(published.problems),
+            )
+        )

@@ -1,0 +1,112 @@
+"""Champion → candidates, lists, similar and popular products."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from recsys_assets.assets.evaluation import read_choices, recommendable
+from recsys_assets.assets.models import load_blend
+from recsys_assets.assets.stage import stage
+from recsys_assets.logic.hashing import list_hash
+from recsys_assets.logic.popular import popular_items as popular
+from recsys_assets.logic.ranking import rank
+from recsys_assets.models.base import Interactions
+from recsys_assets.models.candidates import candidates as level_1
+from recsys_assets.models.item_cf import ItemCf
+from recsys_assets.models.similar import similar_items as similar
+from recsys_assets.partitions import DAY, day_of
+from recsys_assets.resources import Shop
+from recsys_assets.tables import CANDIDATES, CATALOG, INTERACTIONS, ITEM_STATS, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS
+
+
+@dg.asset(partitions_def=DAY, deps=["blend", "interactions", "catalog"], description=CANDIDATES.what)
+def candidates(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
+    with stage() as metadata:
+        day, lake = day_of(context), shop.lake
+        model = load_blend(shop, day)
+        history = Interactions.from_frame(lake.read(INTERACTIONS, day), model.product_ids)
+        listable = np.isin(model.product_ids, np.array(recommendable(shop, day), dtype=np.str_))
+        choices = read_choices(shop, day)
+        blocks = list(level_1(model, history, listable, choices, shop.tuning))
+        rows = lake.write(CANDIDATES, day, pl.concat([CANDIDATES.empty(), *blocks]))
+        return dg.MaterializeResult(
+            metadata=metadata(rows, people=len(history.person_keys), products_listable=int(listable.sum()))
+        )
+
+
+@dg.asset(
+    partitions_def=DAY,
+    deps=["candidates", "catalog", "item_stats", "interactions"],
+    description=LISTS.what,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "lists_are_whole",
+            asset="lists",
+            blocking=True,
+            description="Nobody of the candidates is missing, no product twice, prices are the day's own.",
+        )
+    ],
+)
+def lists(context: dg.AssetExecutionContext, shop: Shop) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    with stage() as metadata:
+        day, lake = day_of(context), shop.lake
+        pool, facts = lake.read(CANDIDATES, day), lake.read(CATALOG, day)
+        frame = rank(
+            pool,
+            facts,
+            lake.read(ITEM_STATS, day),
+            lake.read(INTERACTIONS, day),
+            choices=read_choices(shop, day),
+            tuning=shop.tuning,
+        )
+        lake.write(LISTS, day, frame)
+        yield dg.MaterializeResult(
+            metadata=metadata(
+                frame.height,
+                people=frame["person_key"].n_unique(),
+                served=frame["position"].count(),
+                reasons=dict(frame.filter(pl.col.position.is_not_null())["reason_code"].value_counts(sort=True).rows()),
+                products_served=frame.filter(pl.col.position.is_not_null())["product_id"].n_unique(),
+                list_hash=list_hash(frame),
+            )
+        )
+        problems = {
+            "people without a list": pool["person_key"].n_unique() - frame["person_key"].n_unique(),
+            "products twice in a list": frame.height - frame.select("person_key", "product_id").n_unique(),
+            "prices that are not the catalogue's": frame.join(
+                facts.select("product_id", _price="unit_price_micros"), on="product_id"
+            )
+            .filter(pl.col._price.ne_missing(pl.col.price_micros))
+            .height,
+            "rows without a reason": frame["reason"].null_count(),
+        }
+        found = {what: count for what, count in problems.items() if count}
+        yield dg.AssetCheckResult(
+            passed=not found,
+            description="; ".join(f"{count} {what}" for what, count in found.items()) or "whole",
+            metadata=problems,
+        )
+
+
+@dg.asset(partitions_def=DAY, deps=["blend", "interactions", "catalog"], description=SIMILAR_ITEMS.what)
+def similar_items(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
+    with stage() as metadata:
+        day, lake = day_of(context), shop.lake
+        model = load_blend(shop, day).models["item_cf"]
+        assert isinstance(model, ItemCf)
+        train = Interactions.from_frame(lake.read(INTERACTIONS, day), model.product_ids)
+        listable = np.isin(model.product_ids, np.array(recommendable(shop, day), dtype=np.str_))
+        frame = similar(model, train, listable, lake.read(CATALOG, day), shop.tuning)
+        lake.write(SIMILAR_ITEMS, day, frame)
+        return dg.MaterializeResult(metadata=metadata(frame.height, products=frame["product_id"].n_unique()))
+
+
+@dg.asset(partitions_def=DAY, deps=["item_stats", "catalog"], description=POPULAR_ITEMS.what)
+def popular_items(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
+    with stage() as metadata:
+        day, lake = day_of(context), shop.lake
+        frame = popular(lake.read(ITEM_STATS, day), lake.read(CATALOG, day), shop.tuning)
+        lake.write(POPULAR_ITEMS, day, frame)
+        return dg.MaterializeResult(metadata=metadata(frame.height, categories=frame["category"].n_unique() - 1))

@@ -1,0 +1,106 @@
+"""`recsys email render`: one e-mail of one person, as files to look at or to send."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recsys_assets.commands.home import context
+from recsys_assets.commands.people import ANON, key_of
+from recsys_assets.errors import SourceError
+from recsys_assets.local.supervisor import Servers, servers
+from recsys_assets.logic.emails import Offer, Order, Sender, render
+from recsys_assets.settings import CHECKOUT, Home
+from recsys_assets.stores.postgres import Postgres, rows, schema_version
+
+LOOKED_AT = 50  # of a list: enough that four are left when the order's own products and variants are out
+
+
+def write_order_confirmation(found: Servers, home: Home, key: str, order_file: Path, out: Path) -> list[Path]:
+    """Renders the order confirmation of the person with ``key``; the HTML file and the text file.
+
+    Somebody without a list, opted out or unknown, gets what is popular; before the first generation, no offers.
+
+    Raises:
+        SourceError: the order cannot be read; the message names the field.
+        StoreError: Postgres does not answer.
+    """
+    order = _read_order(order_file)
+    with Postgres(found.postgres_url).connect() as connection:
+        there = schema_version(connection) > 0
+        offers = rows(connection, "read/offers", {"key": key, "limit": LOOKED_AT}) if there else []
+        if there and not offers:
+            offers = rows(connection, "read/popular_offers", {"limit": LOOKED_AT})
+        products = {"products": [line.product_id for line in order.lines]}
+        parents = rows(connection, "read/parents", products) if there else []
+    mail = render(
+        order.with_parents({row["product_id"]: row["parent_id"] for row in parents}),
+        [_offer(row, home.config.currency) for row in offers],
+        Sender(home.config.shop_name, home.config.shop_url, home.config.opt_out_url),
+        CHECKOUT / "templates" / "email",
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    stem = "order_confirmation-" + re.sub(r"[^A-Za-z0-9._-]", "_", order.order_id)
+    written = [out / f"{stem}.html", out / f"{stem}.txt"]
+    for path, text in zip(written, (mail.html, mail.text), strict=True):
+        path.write_text(text, encoding="utf-8")
+    return written
+
+
+def _read_order(path: Path) -> Order:
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a byte order mark before it
+    except FileNotFoundError:
+        raise SourceError(f"{path} is not there; --order takes a file with one order as JSON.") from None
+    except UnicodeDecodeError:
+        raise SourceError(f"{path} is not UTF-8.") from None
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SourceError(f"{path}, line {error.lineno}: not JSON ({error.msg}).") from None
+    except (ValueError, RecursionError):
+        raise SourceError(f"{path}: not JSON of an order (brackets or a number without end).") from None
+    return Order.parse(raw)
+
+
+def _offer(row: dict[str, Any], currency: str) -> Offer:
+    return Offer(
+        product_id=row["product_id"],
+        name=row["name"],
+        unit_price_micros=row["price_micros"],
+        list_price_micros=row["list_price_micros"],
+        currency=currency,
+        image_url=row["image_url"],
+        url=row["url"],
+        parent_id=row["parent_id"],
+        reason=row["reason"],
+        reason_code=row["reason_code"],
+    )
+
+
+@click.group()
+def email() -> None:
+    """E-mails from the templates of templates/email."""
+
+
+@email.command("render")
+@click.argument("kind", type=click.Choice(["order_confirmation"]))
+@click.option("--user", required=True, help="Whose recommendations: an id, or key:HEX.")
+@ANON
+@click.option("--order", "order_file", required=True, type=click.Path(path_type=Path), help="The order, as JSON.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder; default: exports/mail of the home.")
+def render_command(*, kind: str, user: str, anon: bool, order_file: Path, out: Path | None) -> None:
+    """Write an e-mail as HTML and text, with the person's recommendations."""
+    assert kind == "order_confirmation"
+    settings, home = context()
+    with servers(settings, home) as found:
+        written = write_order_confirmation(found, home, key_of(user, anon), order_file, out or home.exports / "mail")
+    for path in written:
+        print(path)
+
+
+COMMANDS = (email,)

@@ -1,0 +1,162 @@
+"""`recsys init`, `up`, `down` and `status`: a home and what runs in it."""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+
+from recsys_assets.local.supervisor import down as stop_owner
+from recsys_assets.local.supervisor import running, servers
+from recsys_assets.settings import Home, Settings, Source, init_home, load_settings, open_home
+
+
+def context() -> tuple[Settings, Home]:
+    """Settings of the environment, and the home that they point at."""
+    settings = load_settings()
+    return settings, open_home(settings)
+
+
+class _SourceType(click.ParamType[Source]):
+    name = "FORMAT=PATH"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Source:
+        """``csv=/data/*.csv`` → a source; a relative path is taken from here, once and for all."""
+        format_, found, path = value.partition("=")
+        if not (format_ and found and path):
+            self.fail(f"{value!r} is not FORMAT=PATH", param, ctx)
+        return Source(format=format_, path=str(Path(path).expanduser().absolute()))
+
+
+@click.command()
+@click.option(
+    "--first-day",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First day of the shop's events; no day before it can be computed.",
+)
+@click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), help="Last day of an archive; a running shop has none.")
+@click.option("--time-zone", default="UTC", show_default=True, help="What a day is, for example Europe/Berlin.")
+@click.option("--currency", default="EUR", show_default=True, help="The currency that everything is counted in.")
+@click.option("--name", "shop_name", default="our shop", show_default=True, help="What e-mails call the shop.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    type=_SourceType(),
+    help="Where the nightly run finds files: an importer's name and a path or glob. May be given several times.",
+)
+@click.option("--map", "map_file", type=click.Path(path_type=Path), help="Mapping file of the sources given here.")
+def init(
+    *,
+    first_day: datetime,
+    last_day: datetime | None,
+    time_zone: str,
+    currency: str,
+    shop_name: str,
+    sources: tuple[Source, ...],
+    map_file: Path | None,
+) -> None:
+    """Make a home: the folder (RECSYS_HOME) that holds all state of one shop."""
+    settings = load_settings()
+    if map_file is not None:
+        mapping = str(map_file.expanduser().absolute())
+        sources = tuple(source.model_copy(update={"map": mapping}) for source in sources)
+    before = (settings.home / "home.toml").exists()
+    home = init_home(
+        settings,
+        first_day=first_day.date(),
+        last_day=None if last_day is None else last_day.date(),
+        time_zone=time_zone,
+        currency=currency,
+        shop_name=shop_name,
+        sources=sources,
+    )
+    print(f"{home.path} {'is a home already; it stays as it is' if before else 'is a home now'}.")
+    if not settings.secret:
+        print(f"Keep a copy of {home.path / 'secret'}: without it no id can be joined to its key.")
+    print("Next: `recsys ingest FORMAT PATH` brings events in, `recsys up` starts everything.")
+
+
+@click.command()
+def up() -> None:
+    """Run everything (servers, Dagster, MLflow, API) until Ctrl-C, and print the addresses."""
+    from recsys_assets.local.up import up as run
+
+    settings, home = context()
+    run(settings, home, click.echo)
+
+
+@click.command()
+def down() -> None:
+    """Stop what `recsys up` runs for this home."""
+    _settings, home = context()
+    print("stopped" if stop_owner(home) else f"nothing runs for {home.path}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+def status(as_json: bool) -> None:
+    """Say what runs, which generation is live, for which day, and how old it is."""
+    settings, home = context()
+    found = _status(settings, home)
+    print(json.dumps(found, indent=1) if as_json else _readable(found))
+
+
+def _status(settings: Settings, home: Home) -> dict[str, object]:
+    state = running(home)
+    live = None
+    # A home whose Postgres was never made has published nothing: no need to make one.
+    if settings.postgres_url or (home.path / "postgres").exists():
+        from recsys_assets.stores.publishing import generations
+
+        with servers(settings, home) as found:
+            live = next((g for g in generations(found.postgres_url) if g.live), None)
+    return {
+        "home": str(home.path),
+        "owner": None if state is None else state.owner,
+        "processes": [] if state is None else [vars(process) for process in state.processes],
+        "live": None if live is None else _published(live.generation, live.day, live.created_at, live.model_version),
+    }
+
+
+def _published(generation: int, day: date, created_at: datetime, model_version: str) -> dict[str, object]:
+    return {
+        "generation": generation,
+        "day": day.isoformat(),
+        "model_version": model_version,
+        "created_at": created_at.isoformat(),
+        "age_seconds": int((datetime.now(UTC) - created_at).total_seconds()),
+    }
+
+
+def _readable(found: dict[str, object]) -> str:
+    lines = [f"home   {found['home']}"]
+    processes, live = found["processes"], found["live"]
+    assert isinstance(processes, list)
+    if processes:
+        lines.append(f"runs   under process {found['owner']}")
+        lines += [f"       {p['name']:<18} {p['address'] or '-':<28} pid {p['pid']}" for p in processes]
+    else:
+        lines.append("runs   nothing; `recsys up` starts everything")
+    if isinstance(live, dict):
+        lines.append(f"live   generation {live['generation']} for {live['day']}, model {live['model_version']}")
+        lines.append(f"       published {_age(live['age_seconds'])} ago")
+    else:
+        lines.append("live   nothing has been published yet")
+    return "\n".join(lines)
+
+
+def _age(seconds: int) -> str:
+    """One unit, rounded down.
+
+    >>> _age(59), _age(7200), _age(200_000)
+    ('59 s', '2 h', '2 d')
+    """
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+COMMANDS = (init, up, down, status)

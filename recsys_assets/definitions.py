@@ -1,0 +1,32 @@
+"""The only wiring: assets, checks, jobs and the schedule of one shop."""
+
+import itertools
+
+import dagster as dg
+
+from recsys_assets import automation
+from recsys_assets.assets import evaluation, events, features, generation, landing, lists, models
+from recsys_assets.resources import Shop
+
+_GROUPS = {
+    "events": (landing, events),
+    "features": (features,),
+    "models": (models, evaluation),
+    "lists": (lists,),
+    "publishing": (generation,),
+}
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Everything that a code location holds."""
+    assets = itertools.chain.from_iterable(
+        dg.load_assets_from_modules(modules, group_name=group) for group, modules in _GROUPS.items()
+    )
+    return dg.Definitions(
+        assets=automation.with_policies([a for a in assets if isinstance(a, dg.AssetsDefinition)]),
+        jobs=[automation.history, automation.daily],
+        schedules=[automation.nightly],
+        sensors=[automation.warm_cache],
+        resources={"shop": Shop()},
+    )

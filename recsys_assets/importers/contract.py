@@ -1,0 +1,111 @@
+"""Files whose columns already bear the contract's names: JSON Lines, CSV, Parquet, also compressed."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from recsys_assets.contract import FIELDS, Field, Kind
+from recsys_assets.errors import SourceError
+from recsys_assets.importers.base import RAW_COLUMNS, Piece, Raw
+from recsys_assets.importers.columns import as_field, undecodable
+from recsys_assets.importers.files import expand, layout_of, read_parquet
+from recsys_assets.importers.text import read_csv, read_jsonl
+
+_EVENT_MARKS = ("event_type", "event_time")
+
+
+def kind_of(columns: set[str]) -> Kind | None:
+    """What columns of these names describe."""
+    if columns.intersection(_EVENT_MARKS):
+        return "events"
+    return "catalog" if "product_id" in columns else None
+
+
+def demand(path: Path, kind: Kind, columns: set[str]) -> None:
+    """Refuses a file that lacks a column.
+
+    Raises:
+        SourceError: naming every missing column and the nearest one that is there.
+    """
+    missing = [f.name for f in FIELDS[kind] if f.required and f.name not in columns]
+    if kind == "events":
+        if not columns & {"user_id", "anon_id"}:
+            missing.append("user_id or anon_id")
+        if not columns & {"product_id", "query"}:
+            missing.append("product_id")
+    if missing:
+        near = {m: difflib.get_close_matches(m.split(" ")[0], columns, n=1) for m in missing}
+        hints = "".join(f" Is {match[0]!r} meant as {name}?" for name, match in near.items() if match)
+        raise SourceError(
+            f"{path}:1: a file of {kind} needs the column{'s' * (len(missing) > 1)} {', '.join(missing)}.{hints} "
+            "Rename columns, or import with `mapped --map FILE`."
+        )
+
+
+def numbered(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
+    """`RAW_COLUMNS` of a Parquet file: rows from 1; a problem where one of ``columns`` is no text."""
+    unread = pl.Series("problem", [False]).new_from_index(0, frame.height)
+    for name in columns:
+        if frame.schema[name] == pl.Binary:
+            unread = unread | undecodable(frame[name])
+    return pl.select(
+        pl.int_range(1, frame.height + 1, dtype=pl.Int64).alias("source_line"),
+        pl.lit(None, dtype=pl.Int64).alias("source_offset"),
+        pl.when(unread).then(pl.lit("not_utf8")).alias("problem"),
+        pl.lit(None, dtype=pl.String).alias("_line"),
+    )
+
+
+def _from_parquet(path: Path, known: dict[str, Field]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    sent = read_parquet(path)
+    if sent.height == 0:
+        raise SourceError(f"{path}: the file holds no rows. Deliver it again, or remove it.")
+    names = [name for name in sent.columns if name in known]
+    made = [as_field(sent[name], known[name], path) for name in names]
+    return numbered(sent, names).hstack(made), tuple(name for name in sent.columns if name not in known)
+
+
+class ContractImporter:
+    """`contract`: the contract's own column names."""
+
+    what = "JSON Lines, CSV or Parquet with the contract's column names"
+
+    def pieces(self, path: str) -> list[Piece]:
+        """One per file."""
+        return [Piece((file,)) for file in expand(path)]
+
+    def read(self, piece: Piece, mapping: Path | None, kind: Kind | None) -> Raw:
+        """All rows of one file.
+
+        Raises:
+            SourceError: it cannot be read, lacks a column, or does not say what it describes.
+        """
+        path = piece.files[0]
+        if mapping is not None:
+            raise SourceError("the format contract takes no mapping file: import with `mapped --map FILE`.")
+        known: dict[str, Field] = {f.name: f for k in FIELDS for f in FIELDS[k]}
+        layout = layout_of(path)
+        ignored: tuple[str, ...] = ()
+        if layout == "jsonl":
+            frame, ignored = read_jsonl(path, known)
+        elif layout == "csv":
+            frame = read_csv(path, delimiter="\t" if ".tsv" in [s.lower() for s in path.suffixes] else ",")
+        else:
+            frame, ignored = _from_parquet(path, known)
+        columns = set(frame.columns) - set(RAW_COLUMNS)
+        kind = kind or kind_of(columns)
+        if kind is None:
+            if layout == "jsonl" and not columns:
+                first = frame.row(0, named=True)
+                problem = first["problem"] or "an object without known fields"
+                raise SourceError(f"{path}:{first['source_line']}: {problem}, as on every line. Is it JSON Lines?")
+            raise SourceError(
+                f"{path}:1: neither event_type, event_time nor product_id is among the columns "
+                f"({', '.join(sorted(columns | set(ignored))[:8])}). Rename them, or import with `mapped --map FILE`."
+            )
+        demand(path, kind, columns)
+        fields = {f.name for f in FIELDS[kind]}
+        other = tuple(sorted((columns - fields) | set(ignored)))
+        return Raw(kind, frame.select([n for n in frame.columns if n in fields or n in RAW_COLUMNS]), other)

@@ -1,0 +1,108 @@
+"""Paths → files, and files → bytes, whatever they are compressed with."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import glob, has_magic
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+import polars as pl
+
+from recsys_assets.errors import SourceError
+
+Layout = Literal["jsonl", "csv", "parquet"]
+_LAYOUTS: dict[str, Layout] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "csv",
+                               ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}  # fmt: skip
+_COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
+_GZIP, _ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"  # how such files start
+
+
+def layout_of(path: Path) -> Layout | None:
+    """What a file's name says it holds, or None."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    while suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return _LAYOUTS.get(suffixes[-1]) if suffixes else None
+
+
+def expand(path: str) -> list[Path]:
+    """Files of a path, glob or folder (all below it with a known name), sorted.
+
+    Raises:
+        SourceError: there is none, or a single file's name says nothing known.
+    """
+    known = f"known are {', '.join(_LAYOUTS)}, each also with .gz or .zst behind it"
+    single = Path(path).expanduser().absolute()  # a record of it must hold from any folder
+    if single.is_file():
+        if layout_of(single) is None:
+            raise SourceError(f"{single}: its name does not say what it holds; {known}. Rename it.")
+        return [single]
+    if single.is_dir():
+        found = [f for f in single.rglob("*") if not any(p.startswith(".") for p in f.relative_to(single).parts)]
+    elif has_magic(path):
+        found = [Path(name) for name in glob(str(single), recursive=True)]  # noqa: PTH207 — Path.glob takes no absolute pattern
+    else:
+        raise SourceError(f"{single}: there is no such file or folder. Check the path.")
+    files = sorted(f for f in found if f.is_file() and layout_of(f))
+    if not files:
+        raise SourceError(f"{path}: no file there can be read; {known}.")
+    return files
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, uncompressed; gzip and zstd are told by their first bytes, not by name.
+
+    Raises:
+        SourceError: it is empty, or Parquet under another name.
+    """
+    with path.open("rb") as file:
+        head = file.read(4)
+        file.seek(0)
+        if not head:
+            raise SourceError(f"{path}: the file is empty. Deliver it again, or remove it.")
+        if head[:2] == _GZIP:
+            with gzip.GzipFile(fileobj=file) as unzipped:
+                yield cast(BinaryIO, io.BufferedReader(unzipped, 1 << 20))
+        elif head == _ZSTD:
+            import pyarrow as pa  # type: ignore[import-untyped] # it publishes no types
+
+            with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as unzipped:
+                yield cast(BinaryIO, io.BufferedReader(unzipped, 1 << 20))
+        else:
+            if head == PARQUET and layout_of(path) != "parquet":
+                raise SourceError(f"{path}: this is a Parquet file. Name it .parquet.")
+            yield file
+
+
+BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, OSError)  # what a cut or damaged compressed file raises
+
+
+def broken(path: Path, error: BaseException, line: int | None = None) -> SourceError:
+    """The error of a file that ends or breaks in the middle."""
+    where = f"{path}:{line}" if line else str(path)
+    return SourceError(f"{where}: the file is cut short or damaged ({error}). Nothing of it landed; deliver it again.")
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """A Parquet file, also a compressed one.
+
+    Raises:
+        SourceError: it is empty, cut short, damaged or no Parquet.
+    """
+    try:
+        with open_bytes(path) as file:
+            data = file.read()
+    except BROKEN as error:
+        raise broken(path, error) from error
+    if not data.startswith(PARQUET):
+        raise SourceError(f"{path}: this is not Parquet. Name it after what it holds (.csv, .jsonl).")
+    if not data.endswith(PARQUET):
+        raise broken(path, EOFError("its footer is missing"))
+    try:
+        return pl.read_parquet(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise broken(path, error) from error

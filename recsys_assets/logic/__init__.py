@@ -1,0 +1,1 @@
+"""Pure functions of their arguments: no Dagster, no store, no environment, no clock."""

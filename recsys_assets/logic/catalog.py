@@ -1,0 +1,101 @@
+"""Landed catalogue rows and events → every product known by a day."""
+
+from datetime import date
+
+import polars as pl
+
+from recsys_assets.tables import CATALOG
+
+
+def top_category(category: pl.Expr) -> pl.Expr:
+    """First part of a category path; null where there is none.
+
+    >>> pl.select(top_category(pl.lit("Grocery > Bread > Rye"))).item()
+    'Grocery'
+    """
+    first = category.str.split(">").list.first().str.strip_chars()
+    return pl.when(first != "").then(first)
+
+
+def catalog(landed: pl.DataFrame, events: pl.DataFrame, as_of: date) -> pl.DataFrame:
+    """One row per product known by the end of ``as_of``: table CATALOG, ordered by product.
+
+    Of a product's rows the newest one holds: by ``event_date``, then ``updated_at`` (where it is missing, the start of
+    that day in UTC), then ``row_hash``. A catalogue without any price gets the last price above 0 that somebody
+    paid, with that line's list price; one that holds prices means what it leaves out. A product that only events know
+    has no name; a shop that has sent no catalogue at all has only such products, and may recommend them.
+
+    ``not_recommendable`` is the first that holds of ``product_unknown``, ``price_missing`` (null or 0) and
+    ``out_of_stock``, else null.
+
+    Args:
+        landed: table LANDING_CATALOG; rows with a ``problem`` and rows of later days are ignored.
+        events: table CLEAN_EVENTS of the window; later days are ignored.
+        as_of: the day.
+    """
+    seen = events.filter(pl.col("event_date") <= as_of, pl.col("product_id").is_not_null())
+    products = _newest(landed, as_of)
+    if products["unit_price_micros"].null_count() == products.height:
+        products = (
+            products.drop("unit_price_micros", "currency")
+            .join(
+                _last_prices(seen).rename({"_paid": "unit_price_micros", "_currency": "currency"}),
+                on="product_id",
+                how="left",
+            )
+            .with_columns(pl.coalesce("list_price_micros", "_list").alias("list_price_micros"))
+        )
+    out = pl.col("in_stock").not_().fill_null(False) | (pl.col("stock_level") <= 0).fill_null(False)
+    known = products.with_columns(_why_not(pl.col("unit_price_micros"), out).alias("not_recommendable"))
+    # Where there is a catalogue, what it does not hold is not for sale. Where there is none, the events are it.
+    why = pl.lit("product_unknown") if products.height else _why_not(pl.col("_paid"))
+    unknown = (
+        seen.select("product_id")
+        .unique()
+        .join(known, on="product_id", how="anti")
+        .join(_last_prices(seen), on="product_id", how="left")
+        .select(
+            "product_id",
+            pl.col("_paid").alias("unit_price_micros"),
+            pl.col("_list").alias("list_price_micros"),
+            pl.col("_currency").alias("currency"),
+            why.alias("not_recommendable"),
+        )
+    )
+    both = pl.concat([known.select(list(CATALOG.columns)), unknown], how="diagonal")
+    return CATALOG.conform(both.sort("product_id"))
+
+
+def _newest(landed: pl.DataFrame, as_of: date) -> pl.DataFrame:
+    since = pl.coalesce("updated_at", pl.col("event_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+    return (
+        landed.filter(pl.col("problem").is_null(), pl.col("event_date") <= as_of)
+        .with_columns(since.alias("_since"), pl.col("event_date").alias("updated_date"))
+        # The day first: it is of the home's time zone, so that an evening west of Greenwich, when UTC has the next
+        # day already, does not outlive the undated row of that next day.
+        .sort("product_id", "event_date", "_since", "row_hash")
+        .unique("product_id", keep="last", maintain_order=True)
+    )
+
+
+def _last_prices(events: pl.DataFrame) -> pl.DataFrame:
+    """Per product: the newest price paid above 0, with the list price and currency of the same line."""
+    paid = events.lazy().filter(pl.col("event_type") == "purchase", pl.col("unit_price_micros") > 0)
+    return (
+        paid.select("product_id", "event_time", "event_id", "unit_price_micros", "list_price_micros", "currency")
+        .filter(pl.col("event_time") == pl.col("event_time").max().over("product_id"))
+        .sort("product_id", "event_id")
+        .unique("product_id", keep="last", maintain_order=True)
+        .select(
+            "product_id",
+            pl.col("unit_price_micros").alias("_paid"),
+            pl.col("list_price_micros").alias("_list"),
+            pl.col("currency").alias("_currency"),
+        )
+        .collect()
+    )
+
+
+def _why_not(price: pl.Expr, out_of_stock: pl.Expr | None = None) -> pl.Expr:
+    missing = pl.when(price.fill_null(0) == 0).then(pl.lit("price_missing"))
+    return missing if out_of_stock is None else missing.when(out_of_stock).then(pl.lit("out_of_stock"))

@@ -1,0 +1,184 @@
+"""The one protocol of all models, and the frozen value that they are fitted on."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
+
+from recsys_assets.tables import MICROS
+
+Floats = npt.NDArray[np.float32]
+Arrays = dict[str, npt.NDArray[np.generic]]
+Matrix = sp.csr_matrix[np.float32]
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """People × products, with the keys of both sides: rows follow ``person_keys``, columns ``product_ids``.
+
+    ``weights`` is Σ event weights, ``frequency`` the decayed number of purchase days, ``purchases`` the number of
+    purchase days, ``spending`` the price paid against the person's usual one (1 where unknown); zeros are not stored.
+    Keys of both sides are sorted, so a column's place is its rank by id and
+    "ties by product id" means "ties by column".
+    """
+
+    person_keys: npt.NDArray[np.str_]
+    product_ids: npt.NDArray[np.str_]
+    weights: Matrix
+    frequency: Matrix
+    purchases: Matrix
+    spending: Matrix
+
+    def __post_init__(self) -> None:
+        shape = (len(self.person_keys), len(self.product_ids))
+        for name in ("weights", "frequency", "purchases", "spending"):
+            assert getattr(self, name).shape == shape, f"{name} is {getattr(self, name).shape} instead of {shape}"
+        assert (self.person_keys[1:] > self.person_keys[:-1]).all(), "person keys are sorted and unique"
+        assert (self.product_ids[1:] > self.product_ids[:-1]).all(), "product ids are sorted and unique"
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pl.DataFrame,
+        product_ids: npt.NDArray[np.str_] | None = None,
+        person_keys: npt.NDArray[np.str_] | None = None,
+    ) -> Interactions:
+        """Matrices of table INTERACTIONS.
+
+        Args:
+            frame: table INTERACTIONS, rows in any order.
+            product_ids: the columns, sorted; rows of other products are left out. Default: every product of the frame.
+            person_keys: the rows, sorted; default: every person of the frame, also one left without products.
+        """
+        people = _sorted_ids(frame["person_key"]) if person_keys is None else person_keys
+        products = _sorted_ids(frame["product_id"]) if product_ids is None else product_ids
+        known = (
+            frame.select(
+                "person_key",
+                "product_id",
+                "weight_micros",
+                "frequency_micros",
+                "purchases",
+                pl.col("spending_ratio").fill_null(1.0),
+            )
+            .join(_places(people, "person_key", "_row"), on="person_key")
+            .join(_places(products, "product_id", "_column"), on="product_id")
+            .sort("_row", "_column")
+        )
+        rows, columns = known["_row"].to_numpy(), known["_column"].to_numpy()
+        shape = (len(people), len(products))
+
+        def matrix(column: str, unit: int) -> Matrix:
+            values = (known[column].to_numpy() / unit).astype(np.float32)
+            made = sp.csr_matrix((values, (rows, columns)), shape=shape)
+            made.eliminate_zeros()
+            return made
+
+        return cls(
+            people,
+            products,
+            weights=matrix("weight_micros", MICROS),
+            frequency=matrix("frequency_micros", MICROS),
+            purchases=matrix("purchases", 1),
+            spending=matrix("spending_ratio", 1),
+        )
+
+    @property
+    def owned(self) -> sp.csr_matrix[np.int32]:
+        """1 where the person bought the product."""
+        return sp.csr_matrix(self.purchases.astype(np.bool_).astype(np.int32))
+
+    def rows(self, start: int, stop: int) -> Interactions:
+        """The people from place ``start`` up to ``stop``."""
+        return self.take(np.arange(start, min(stop, len(self.person_keys))))
+
+    def take(self, places: npt.NDArray[np.intp]) -> Interactions:
+        """The people at ``places``, which ascend."""
+        return Interactions(
+            self.person_keys[places],
+            self.product_ids,
+            self.weights[places],
+            self.frequency[places],
+            self.purchases[places],
+            self.spending[places],
+        )
+
+
+class Recommender(Protocol):
+    """What every model can do. It keeps nothing of the people that it was fitted on (promise 4)."""
+
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the constructor takes, as JSON values."""
+        ...
+
+    def fit(self, train: Interactions) -> None:
+        """Learn the item-side arrays from ``train``."""
+        ...
+
+    def scores(self, history: Interactions) -> Floats:
+        """People of ``history`` × products of the training, float32, 0 where the model has nothing to say.
+
+        ``history`` has the columns of the training; its people need not have been in it.
+        """
+        ...
+
+    def arrays(self) -> Arrays:
+        """All that the fitted model knows: item-side arrays and parameters."""
+        ...
+
+    def restore(self, arrays: Arrays) -> None:
+        """The reverse of ``arrays``."""
+        ...
+
+
+def signal(history: Interactions, purchase_weight: float) -> Matrix:
+    """People × products, in purchases: the decayed purchase days; where nothing was bought, Σ weights ÷ a purchase's.
+
+    So a shop that sends only views still gets models, and a view counts a fifth of a purchase by default.
+    """
+    bought = history.purchases.astype(bool)
+    unbought = history.weights - history.weights.multiply(bought)
+    made = sp.csr_matrix(history.frequency + unbought * np.float32(1 / (purchase_weight or 1.0)), dtype=np.float32)
+    made.eliminate_zeros()
+    made.sort_indices()
+    return made
+
+
+def tastes(history: Interactions, purchase_weight: float) -> Matrix:
+    """``signal`` damped by a logarithm: what als and item_cf learn from.
+
+    The decay matters more than it seems: on a year of a grocer's purchases (validation window) ALS reaches an NDCG@10
+    on new items of .0301 with it, .0297 on undecayed counts and .0289 on plain ones and zeros.
+    """
+    matrix = signal(history, purchase_weight)
+    matrix.data = np.log1p(matrix.data)
+    return matrix
+
+
+def names(arrays: Arrays) -> npt.NDArray[np.str_]:
+    """The product ids that travel with a model's arrays."""
+    return arrays["product_ids"].astype(np.str_)
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Products of matrices are then the same on any number of cores; BLAS splits its sums by threads."""
+    made: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return made
+
+
+def _sorted_ids(ids: pl.Series) -> npt.NDArray[np.str_]:
+    return np.array(sorted(ids.unique().to_list()), dtype=np.str_)
+
+
+def _places(ids: npt.NDArray[np.str_], column: str, place: str) -> pl.DataFrame:
+    return pl.DataFrame({column: ids.tolist(), place: np.arange(len(ids))}, schema={column: pl.String, place: pl.Int64})

@@ -1,0 +1,328 @@
+"""Every environment variable, and the home's own file ``home.toml``. Nothing else here reads the environment."""
+
+import difflib
+import os
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from recsys_assets.errors import HomeError, SettingsError
+from recsys_assets.identity import KeyRing
+from recsys_assets.tuning import Tuning
+
+LAYOUT_VERSION = 1
+CHECKOUT = Path(__file__).resolve().parents[1]  # sql/, templates/, dagster.yaml and workspace.yaml stand there
+
+
+def _path(raw: str) -> Path:
+    return Path(raw).expanduser().resolve()
+
+
+def _secret(raw: str) -> str:
+    if len(raw.encode()) < 16:
+        raise ValueError("has fewer than 16 bytes")
+    return raw
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        parts = urlsplit(raw)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"is not a URL that starts with {' or '.join(s + '://' for s in schemes)}")
+        return raw
+
+    return parse
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
+            raise ValueError(f"is not a whole number from {low} to {high}")
+        return int(raw)
+
+    return parse
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: the attribute of `Settings` it fills, how it is read, and what it is for."""
+
+    name: str
+    attribute: str
+    parse: Callable[[str], Any]
+    default: str
+    what: str
+
+
+_PG = _url("postgresql")
+VARIABLES = (
+    Variable("RECSYS_HOME", "home", _path, "~/.recsys", "folder that holds all state of one shop"),
+    Variable("RECSYS_SECRET", "secret", _secret, "", "secret of the keys (16 bytes or more); default: the home's own"),
+    Variable("RECSYS_POSTGRES_URL", "postgres_url", _PG, "", "published tables; default: the home's own server"),
+    Variable("RECSYS_DAGSTER_POSTGRES_URL", "dagster_postgres_url", _PG, "", "Dagster's runs and events"),
+    Variable("RECSYS_MLFLOW_POSTGRES_URL", "mlflow_postgres_url", _PG, "", "MLflow's tracking and registry"),
+    Variable("RECSYS_REDIS_URL", "redis_url", _url("redis", "rediss"), "", "cache; default: the home's own Valkey"),
+    Variable("RECSYS_API_PORT", "api_port", _whole(0, 65535), "0", "port of the API; 0 = a free one"),
+    Variable("RECSYS_DAGSTER_PORT", "dagster_port", _whole(0, 65535), "0", "port of the Dagster UI; 0 = a free one"),
+    Variable("RECSYS_MLFLOW_PORT", "mlflow_port", _whole(0, 65535), "0", "port of the MLflow UI; 0 = a free one"),
+    Variable("RECSYS_THREADS", "threads", _whole(1, 1024), "2", "threads of model fits; results do not depend on it"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says. Empty URLs mean: the home's own server."""
+
+    home: Path
+    secret: str
+    postgres_url: str
+    dagster_postgres_url: str
+    mlflow_postgres_url: str
+    redis_url: str
+    api_port: int
+    dagster_port: int
+    mlflow_port: int
+    threads: int
+
+    def __repr__(self) -> str:
+        return f"Settings(home={str(self.home)!r})"  # URLs and the secret stay out of logs
+
+    @property
+    def embedded_postgres(self) -> bool:
+        """Whether any database is the home's own."""
+        return not (self.postgres_url and self.dagster_postgres_url and self.mlflow_postgres_url)
+
+    @property
+    def embedded_redis(self) -> bool:
+        """Whether the cache is the home's own."""
+        return not self.redis_url
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment.
+
+    Raises:
+        SettingsError: naming every wrong or unknown ``RECSYS_`` variable at once.
+    """
+    env = os.environ if environment is None else environment
+    known = {variable.name for variable in VARIABLES}
+    problems = []
+    for name in sorted(env):
+        if name.startswith("RECSYS_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    values: dict[str, Any] = {}
+    for variable in VARIABLES:
+        raw = env.get(variable.name, "") or variable.default
+        try:
+            values[variable.attribute] = variable.parse(raw) if raw else ""
+        except (ValueError, RuntimeError) as error:
+            problems.append(f"{variable.name} {error}")
+    if problems:
+        raise SettingsError("settings refused:\n  " + "\n  ".join(problems))
+    return Settings(**values)
+
+
+class Source(BaseModel):
+    """Where the nightly run looks for files: an importer's name, a path or glob, a mapping file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: str
+    path: str
+    map: str | None = None
+
+
+class HomeConfig(BaseModel):
+    """``home.toml``: what a day is for this shop, which money it counts in, where its files are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    layout: int = LAYOUT_VERSION
+    first_day: date
+    last_day: date | None = None  # of an archive that has ended; a running shop has none
+    time_zone: str
+    currency: str
+    secret_fingerprint: str
+    shop_name: str = "our shop"  # as e-mails call it
+    shop_url: str | None = None
+    opt_out_url: str | None = None  # page of the shop where a person opts out; linked from e-mails
+    sources: tuple[Source, ...] = ()
+    tuning: Tuning = Tuning()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from error
+        return value
+
+    @field_validator("currency")
+    @classmethod
+    def _iso_code(cls, value: str) -> str:
+        if len(value) != 3 or not value.isascii() or not value.isupper():
+            raise ValueError(f"{value!r} is not a currency code such as EUR")
+        return value
+
+
+@dataclass(frozen=True)
+class Home:
+    """A shop's home: its folder, its file and its keys."""
+
+    path: Path
+    config: HomeConfig
+    keys: KeyRing
+
+    @property
+    def lake(self) -> Path:
+        """Parquet tables and models."""
+        return self.path / "lake"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME."""
+        return self.path / "dagster"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's artifacts."""
+        return self.path / "mlflow"
+
+    @property
+    def exports(self) -> Path:
+        """E-mails and other files made for people."""
+        return self.path / "exports"
+
+    @property
+    def data_docs(self) -> Path:
+        """Great Expectations' pages."""
+        return self.path / "data_docs"
+
+    @property
+    def logs(self) -> Path:
+        """Log files of the servers."""
+        return self.path / "logs"
+
+
+def init_home(
+    settings: Settings,
+    *,
+    first_day: date,
+    time_zone: str,
+    currency: str,
+    sources: tuple[Source, ...] = (),
+    last_day: date | None = None,
+    shop_name: str = "our shop",
+) -> Home:
+    """Makes the home, and a secret for it unless ``RECSYS_SECRET`` gives one; an existing one is opened unchanged.
+
+    Raises:
+        HomeError: it exists with another first day, time zone or currency.
+        SettingsError: a value is not usable.
+    """
+    path = settings.home
+    if (path / "home.toml").exists():
+        home = open_home(settings)
+        now, asked = home.config, {"first_day": first_day, "time_zone": time_zone, "currency": currency}
+        differ = [f"{k} is {getattr(now, k)}, not {v}" for k, v in asked.items() if getattr(now, k) != v]
+        if differ:
+            raise HomeError(
+                f"{path} exists and " + "; ".join(differ) + ". Edit its home.toml or choose another folder."
+            )
+        return home
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.secret:
+        secret = settings.secret
+    elif (path / "secret").exists():  # an init that was killed before home.toml
+        secret = (path / "secret").read_text().strip()
+    else:
+        secret = secrets.token_hex(32)
+        _write_private(path / "secret", secret + "\n")
+    keys = KeyRing(secret.encode())
+    try:
+        config = HomeConfig(
+            first_day=first_day,
+            last_day=last_day,
+            time_zone=time_zone,
+            currency=currency,
+            secret_fingerprint=keys.fingerprint(),
+            shop_name=shop_name,
+            sources=sources,
+        )
+    except ValidationError as error:
+        raise SettingsError("init refused:\n" + _explain(error)) from error
+    _write_private(path / "home.toml", _home_toml(config))
+    return Home(path, config, keys)
+
+
+def open_home(settings: Settings) -> Home:
+    """The home that the settings point at.
+
+    Raises:
+        HomeError: there is none, it is of another layout, its file is wrong, or the secret is another one.
+    """
+    file = settings.home / "home.toml"
+    if not file.exists():
+        raise HomeError(f"{settings.home} is not a home yet: run `recsys init`, or point RECSYS_HOME at one.")
+    try:
+        config = HomeConfig.model_validate(tomllib.loads(file.read_text()))
+    except tomllib.TOMLDecodeError as error:
+        raise HomeError(f"{file} is not TOML: {error}") from error
+    except ValidationError as error:
+        raise HomeError(f"{file} is refused:\n{_explain(error)}") from error
+    if config.layout != LAYOUT_VERSION:
+        raise HomeError(f"{file} has layout {config.layout}; this version reads layout {LAYOUT_VERSION}.")
+    secret_file = settings.home / "secret"
+    secret = settings.secret or (secret_file.read_text().strip() if secret_file.exists() else "")
+    if not secret:
+        raise HomeError(f"no secret: {secret_file} is gone and RECSYS_SECRET is not set. Without it no id has a key.")
+    keys = KeyRing(secret.encode())
+    if keys.fingerprint() != config.secret_fingerprint:
+        raise HomeError(
+            f"the secret is not the one {settings.home} was made with (fingerprint {keys.fingerprint()}, expected "
+            f"{config.secret_fingerprint}). Set RECSYS_SECRET back, or start a new home."
+        )
+    return Home(settings.home, config, keys)
+
+
+def _explain(error: ValidationError) -> str:
+    return "\n".join(
+        f"  {'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
+    )
+
+
+def _write_private(path: Path, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+
+
+def _toml_string(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _home_toml(config: HomeConfig) -> str:
+    lines = [
+        "# What a day is for this shop, which money it counts in, where its files are.",
+        f"layout = {config.layout}",
+        f"first_day = {config.first_day.isoformat()}",
+        *([f"last_day = {config.last_day.isoformat()}"] if config.last_day else []),
+        f"time_zone = {_toml_string(config.time_zone)}",
+        f"currency = {_toml_string(config.currency)}",
+        f"secret_fingerprint = {_toml_string(config.secret_fingerprint)}",
+        f"shop_name = {_toml_string(config.shop_name)}",
+    ]
+    for source in config.sources:
+        lines += ["", "[[sources]]", f"format = {_toml_string(source.format)}", f"path = {_toml_string(source.path)}"]
+        if source.map:
+            lines.append(f"map = {_toml_string(source.map)}")
+    return "\n".join([*lines, "", "# [tuning] and its sections override the knobs of recsys_assets/tuning.py", ""])

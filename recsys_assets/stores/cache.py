@@ -1,0 +1,190 @@
+"""Redis: what the API answers from. Every key can be made again from Postgres.
+
+``recsys:<generation>:list:<mark>`` a person's served list, ``recsys:<generation>:product:<id>`` a product's category
+and similar items, ``recsys:<generation>:popular`` the popular lists (all JSON), ``recsys:<generation>:whole`` says
+that all of these are there; ``recsys:generations`` the generations that have keys; ``recsys:out:<mark>`` a suppressed
+person; ``recsys:suppressions`` the version of the suppressions that are applied here; ``recsys:pointer`` a copy of
+the live pointer. Persons stand under their marks, so that a suppression finds their keys without knowing who they are.
+
+A reader trusts a generation here only when it is whole and the suppressions are not behind.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from recsys_assets.errors import RefusedError, StoreError
+
+VERSION_KEY = "recsys:suppressions"
+POINTER_KEY = "recsys:pointer"
+GENERATIONS_KEY = "recsys:generations"
+_OUT = "recsys:out:"
+_SCAN = 2_000
+_BATCH = 500  # a few MB of lists per round trip
+# A connection that idled while the server restarted is dead without knowing: one more try, at once. The library's own
+# default waits for seconds, which the read path and an opt-out do not have.
+RETRIES = 1
+
+
+def list_key(generation: int, mark: str) -> str:
+    """Key of a person's served list."""
+    return f"recsys:{generation}:list:{mark}"
+
+
+def product_key(generation: int, product_id: str) -> str:
+    """Key of a product's category and similar items."""
+    return f"recsys:{generation}:product:{product_id}"
+
+
+def popular_key(generation: int) -> str:
+    """Key of the popular lists."""
+    return f"recsys:{generation}:popular"
+
+
+def whole_key(generation: int) -> str:
+    """Key that says that every key of the generation was written."""
+    return f"recsys:{generation}:whole"
+
+
+def marker_key(mark: str) -> str:
+    """Key that says that the person is suppressed."""
+    return _OUT + mark
+
+
+def batches(items: Iterable[Any], size: int = _BATCH) -> Iterator[list[Any]]:
+    """Consecutive pieces of at most ``size``."""
+    rest = iter(items)
+    while piece := list(islice(rest, size)):
+        yield piece
+
+
+class Cache:
+    """One Redis, by URL. Every method raises StoreError where it does not answer or is full."""
+
+    def __init__(self, url: str) -> None:
+        self._client = redis.Redis.from_url(
+            url, socket_connect_timeout=2, socket_timeout=10, retry=Retry(NoBackoff(), RETRIES)
+        )
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._client.close()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            raise StoreError(f"Redis (RECSYS_REDIS_URL) does not take it: {error}") from error
+
+    def put(self, pairs: Iterable[tuple[str, str | bytes]]) -> int:
+        """SETs pairs of key and value, pipelined; how many."""
+        count = 0
+        with self._answering():
+            for piece in batches(pairs):
+                with self._client.pipeline(transaction=False) as pipe:
+                    for key, value in piece:
+                        pipe.set(key, value)
+                    pipe.execute()
+                count += len(piece)
+        return count
+
+    # Generations.
+
+    def begin(self, generation: int) -> None:
+        """Before a generation's keys are written: clears what another of its number has left.
+
+        Raises:
+            RefusedError: this Redis evicts keys: it would lose lists, and markers of the suppressed, without a word.
+        """
+        with self._answering():
+            memory = self._client.info("memory")
+            if memory.get("maxmemory") and memory.get("maxmemory_policy") != "noeviction":
+                raise RefusedError(
+                    f"Redis (RECSYS_REDIS_URL) evicts keys when it is full ({memory['maxmemory_policy']}), and would "
+                    "lose lists and opt-outs without a word: set its maxmemory-policy to noeviction."
+                )
+            if self._client.sismember(GENERATIONS_KEY, str(generation)):
+                self.drop([generation])
+            self._client.sadd(GENERATIONS_KEY, str(generation))
+            self._client.set(f"recsys:{generation}:filling", "1")
+
+    def finish(self, generation: int) -> None:
+        """After all keys of a generation are written: readers may trust it.
+
+        A rename, because it fails where a Redis that was emptied meanwhile has forgotten that it was being filled.
+        """
+        with self._answering():
+            self._client.rename(f"recsys:{generation}:filling", whole_key(generation))
+
+    def whole(self, generation: int) -> bool:
+        """Whether every key of a generation is here."""
+        with self._answering():
+            return bool(self._client.exists(whole_key(generation)))
+
+    def drop(self, generations: Iterable[int]) -> int:
+        """Deletes all keys of generations; how many. First goes what says that a generation is whole."""
+        count = 0
+        with self._answering():
+            for generation in generations:
+                self._client.delete(whole_key(generation))
+                for piece in batches(self._client.scan_iter(match=f"recsys:{generation}:*", count=_SCAN)):
+                    count += int(self._client.unlink(*piece))
+                self._client.srem(GENERATIONS_KEY, str(generation))
+        return count
+
+    def drop_except(self, kept: Iterable[int]) -> int:
+        """Deletes all keys of the generations that Postgres no longer keeps; how many."""
+        with self._answering():
+            found = {int(member) for member in self._client.smembers(GENERATIONS_KEY)}
+        return self.drop(sorted(found - set(kept)))
+
+    def set_pointer(self, pointer: dict[str, Any]) -> None:
+        """Copies the live pointer, for an API that starts without Postgres."""
+        self.put([(POINTER_KEY, json.dumps(pointer, default=lambda value: value.isoformat()))])
+
+    # Suppressions.
+
+    def version(self) -> int | None:
+        """Version of the suppressions applied here; None where there are none (an emptied Redis)."""
+        with self._answering():
+            found = self._client.get(VERSION_KEY)
+        return None if found is None else int(found)
+
+    def set_version(self, version: int) -> None:
+        """From here on, this Redis may be trusted by whoever has seen at most ``version``."""
+        self.put([(VERSION_KEY, str(version))])
+
+    def remove_lists(self, marks: Iterable[str], generations: Sequence[int]) -> int:
+        """Deletes the lists of ``marks`` in all ``generations``; how many. It works when memory is full."""
+        deleted = 0
+        with self._answering():
+            for piece in batches(list_key(g, mark) for mark in marks for g in generations):
+                deleted += int(self._client.delete(*piece))
+        return deleted
+
+    def set_markers(self, marks: Iterable[str]) -> None:
+        """Says that persons are suppressed."""
+        self.put((marker_key(mark), "1") for mark in marks)
+
+    def unsuppress(self, mark: str) -> None:
+        """Removes a marker."""
+        with self._answering():
+            self._client.delete(marker_key(mark))
+
+    def resync(self, marks: Collection[str], generations: Sequence[int]) -> int:
+        """Makes the markers exactly ``marks``, whatever was missed while Redis was away; how many lists went."""
+        deleted = self.remove_lists(marks, generations)
+        self.set_markers(marks)
+        wanted = {marker_key(mark).encode() for mark in marks}
+        with self._answering():
+            for piece in batches(self._client.scan_iter(match=_OUT + "*", count=_SCAN)):
+                if stale := [key for key in piece if key not in wanted]:
+                    self._client.delete(*stale)
+        return deleted

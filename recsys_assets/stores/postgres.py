@@ -1,0 +1,87 @@
+"""The published tables' database: its schema, its queries by name, and connections to it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from recsys_assets.errors import StoreError
+from recsys_assets.settings import CHECKOUT
+
+Connection = psycopg.Connection[DictRow]
+CONNECT_SECONDS = 5
+# Advisory locks; any numbers of ours would do.
+MIGRATION_LOCK, PUBLISH_LOCK, SUPPRESSION_LOCK = 7_265_001, 7_265_002, 7_265_003
+
+
+@cache
+def query(name: str) -> str:
+    """Text of ``sql/<name>.sql``."""
+    return (CHECKOUT / "sql" / f"{name}.sql").read_text()
+
+
+class Postgres:
+    """One database, by URL."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection of its own, in autocommit: transactions are written out.
+
+        Raises:
+            StoreError: the server does not answer, or goes away meanwhile.
+        """
+        try:
+            with psycopg.connect(
+                self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, row_factory=dict_row
+            ) as connection:
+                yield connection
+        except psycopg.OperationalError as error:
+            raise StoreError(f"Postgres (RECSYS_POSTGRES_URL) does not answer: {str(error).splitlines()[0]}") from error
+
+    def migrate(self) -> int:
+        """Brings the schema up to date, one process at a time; the version it has then.
+
+        Raises:
+            StoreError: the server does not answer.
+        """
+        files = sorted((CHECKOUT / "sql" / "schema").glob("*.sql"))
+        newest = int(files[-1].name[:3])
+        with self.connect() as connection:
+            if schema_version(connection) >= newest:
+                return newest
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
+                connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY)")
+                connection.execute("COMMENT ON TABLE schema_version IS 'One row per applied file of sql/schema.'")
+                connection.execute("COMMENT ON COLUMN schema_version.version IS 'Number of the file.'")
+                now = schema_version(connection)
+                for file in files:
+                    if (version := int(file.name[:3])) > now:
+                        connection.execute(file.read_text().encode())
+                        connection.execute("INSERT INTO schema_version VALUES (%s)", [version])
+        return newest
+
+
+def schema_version(connection: Connection) -> int:
+    """Number of the last schema file applied; 0 where there is none."""
+    found = connection.execute("SELECT to_regclass('schema_version') IS NOT NULL AS there").fetchone()
+    if found is None or not found["there"]:
+        return 0
+    row = connection.execute("SELECT coalesce(max(version), 0) AS version FROM schema_version").fetchone()
+    return int(row["version"]) if row else 0
+
+
+def rows(connection: Connection, name: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """All rows of a named query, each a mapping by column."""
+    return connection.execute(query(name).encode(), values).fetchall()
+
+
+def run(connection: Connection, name: str, values: Mapping[str, Any] | None = None) -> int:
+    """Runs a named statement; how many rows it touched."""
+    return connection.execute(query(name).encode(), values).rowcount

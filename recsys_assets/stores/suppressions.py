@@ -1,0 +1,182 @@
+"""Who must not be served: opt-outs and erasures, effective at once in every store (promise 3).
+
+Order: the commit in Postgres, then Redis. A Redis that cannot be told falls behind in its version, and every API
+process leaves it alone as soon as it has reread the pointer; an opt-out ends only when one of the two has happened.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from recsys_assets.errors import RefusedError, StoreError
+from recsys_assets.identity import KeyRing
+from recsys_assets.stores.cache import Cache
+from recsys_assets.stores.postgres import SUPPRESSION_LOCK, Connection, Postgres, rows, run
+
+POINTER_SECONDS = 1.0  # how often an API process rereads the pointer, and the suppressions' version with it
+# Twice that: one period may just have begun before the commit, and the reading itself takes its time.
+SETTLE_SECONDS = 2 * POINTER_SECONDS
+_RETRY_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """What an opt-out or an erasure removed: rows in Postgres, lists in Redis, and why Redis could not follow.
+
+    ``since`` is when the person was first suppressed, UTC. ``erased``: for good.
+    """
+
+    lists: int
+    profiles: int
+    cached: int
+    since: datetime
+    erased: bool
+    cache_problem: str | None
+
+
+@dataclass(frozen=True)
+class OptedIn:
+    """Whether there was an opt-out to undo, and why Redis could not follow."""
+
+    was_out: bool
+    cache_problem: str | None
+
+
+class Suppressions:
+    """Opt-outs, opt-ins and erasures on one Postgres and one Redis. All take the person's key."""
+
+    def __init__(self, postgres: Postgres, cache: Cache, keys: KeyRing) -> None:
+        self._postgres, self._cache, self._keys = postgres, cache, keys
+
+    def optout(self, key: str) -> Suppressed:
+        """No list of this person is served once this returns, by any store; an opt-in undoes it.
+
+        Where Redis cannot be told, it returns after `SETTLE_SECONDS`, when every API process that reaches Postgres has
+        stopped trusting that Redis. One that reaches the same Redis but not Postgres cannot know: that is the limit.
+
+        Raises:
+            StoreError: Postgres does not answer; nothing is promised then.
+        """
+        return self._suppress(key, "optout")
+
+    def forget(self, key: str) -> Suppressed:
+        """As an opt-out, for good: of what is published, only the mark stays.
+
+        Raises:
+            StoreError: Postgres does not answer; nothing is promised then.
+        """
+        return self._suppress(key, "erased")
+
+    def optin(self, key: str) -> OptedIn:
+        """Undoes an opt-out; the list comes back with the next publish.
+
+        Raises:
+            RefusedError: the person was erased.
+            StoreError: Postgres does not answer.
+        """
+        mark = self._keys.mark(key)
+        self._postgres.migrate()
+        with self._postgres.connect() as connection, suppressing(connection):
+            with connection.transaction():
+                found = connection.execute("SELECT kind FROM suppressions WHERE mark = %s", [mark]).fetchone()
+                if found is None:
+                    return OptedIn(False, None)
+                if found["kind"] == "erased":
+                    raise RefusedError("this person was erased: an opt-in cannot bring back what is gone")
+                connection.execute("DELETE FROM suppressions WHERE mark = %s", [mark])
+                version = _next_version(connection)
+            # Redis may lag here: it errs on the side of not serving.
+            problem = _problem(lambda: self._follow(connection, version, lambda: self._cache.unsuppress(mark)))
+            return OptedIn(True, problem)
+
+    def marks(self) -> set[str]:
+        """Marks (32 hex digits) of everybody who opted out or was erased."""
+        self._postgres.migrate()
+        with self._postgres.connect() as connection:
+            return set(marks_of(connection))
+
+    def _suppress(self, key: str, kind: str) -> Suppressed:
+        mark = self._keys.mark(key)
+        self._postgres.migrate()
+        with self._postgres.connect() as connection:
+            with suppressing(connection):
+                with connection.transaction():
+                    version, generations = _next_version(connection), kept(connection)
+                    values = {"mark": mark, "kind": kind, "version": version}
+                    row = rows(connection, "publish/suppress", values)[0]
+                    of = {"key": key, "generations": generations}
+                    lists = run(connection, "publish/delete_lists_of", of)
+                    profiles = run(connection, "publish/delete_profiles_of", of)
+                settled = time.monotonic() + SETTLE_SECONDS
+                cached = 0
+
+                def apply() -> None:
+                    nonlocal cached
+                    cached = self._cache.remove_lists([mark], generations)
+                    self._cache.set_markers([mark])
+
+                problem = _problem(lambda: self._follow(connection, version, apply))
+
+            def again() -> None:
+                nonlocal cached
+                cached += catch_up(connection, self._cache)
+
+            while problem is not None and time.monotonic() < settled:
+                time.sleep(_RETRY_SECONDS)
+                with suppressing(connection):
+                    problem = _problem(again)
+            return Suppressed(lists, profiles, cached, row["at"], row["kind"] == "erased", problem)
+
+    def _follow(self, connection: Connection, version: int, apply: Callable[[], object]) -> None:
+        """Applies one change to Redis; all of them where it has missed any. The suppression lock must be held."""
+        before = self._cache.version()
+        apply()
+        if before == version - 1:
+            self._cache.set_version(version)
+        else:
+            catch_up(connection, self._cache)
+
+
+@contextmanager
+def suppressing(connection: Connection) -> Iterator[None]:
+    """The lock that changes to suppressions, and the flip that reapplies them, share."""
+    connection.execute("SELECT pg_advisory_lock(%s)", [SUPPRESSION_LOCK])
+    try:
+        yield
+    finally:
+        if not connection.broken and not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock(%s)", [SUPPRESSION_LOCK])
+
+
+def catch_up(connection: Connection, cache: Cache) -> int:
+    """Every suppression → Redis, where it has missed any; how many lists went. The lock must be held."""
+    version = int(rows(connection, "read/suppression_version")[0]["suppression_version"])
+    if cache.version() == version:
+        return 0
+    deleted = cache.resync(marks_of(connection), kept(connection))
+    cache.set_version(version)
+    return deleted
+
+
+def marks_of(connection: Connection) -> list[str]:
+    """Marks of everybody who is suppressed, in the order of their wishes."""
+    return [row["mark"].hex for row in rows(connection, "read/suppressions")]
+
+
+def kept(connection: Connection) -> list[int]:
+    """Generations whose rows Postgres holds, newest first."""
+    return [row["generation"] for row in rows(connection, "read/kept")]
+
+
+def _next_version(connection: Connection) -> int:
+    return int(rows(connection, "publish/next_version")[0]["suppression_version"])
+
+
+def _problem(act: Callable[[], object]) -> str | None:
+    try:
+        act()
+    except StoreError as error:
+        return str(error)
+    return None

@@ -1,0 +1,43 @@
+"""`python -m recsys_assets_tests.assets.run_job JOB FIRST LAST`: one job in this process, for the home of RECSYS_HOME.
+
+Prints one JSON line: whether it succeeded, each failed step's reason, and per asset what its materializations say.
+"""
+
+import json
+import sys
+from typing import Any
+
+import dagster as dg
+
+
+def main(job: str, first: str, last: str) -> None:
+    from recsys_assets.definitions import defs  # opens the home
+
+    tags = {"dagster/partition": first}
+    if first != last:
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = defs().resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    told: dict[str, Any] = {
+        "success": result.success,
+        "failures": [
+            event.step_failure_data.user_failure_data.description
+            if event.step_failure_data.user_failure_data
+            else event.step_failure_data.error_display_string
+            for event in result.filter_events(lambda event: event.is_step_failure)
+        ],
+        "checks": {
+            evaluation.check_name: [evaluation.passed, evaluation.description]
+            for evaluation in result.get_asset_check_evaluations()
+        },
+        "assets": {},
+    }
+    for event in result.filter_events(lambda event: event.is_step_materialization):
+        made = event.step_materialization_data.materialization
+        values = {name: value.value for name, value in made.metadata.items()}
+        told["assets"].setdefault(made.asset_key.to_user_string(), {})[made.partition] = values
+    print(json.dumps(told, default=str))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,115 @@
+"""The whole day on a made shop, as real Dagster runs on real servers."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from recsys_assets.identity import KeyRing
+from recsys_assets.stores.cache import Cache
+from recsys_assets.stores.postgres import Postgres
+from recsys_assets.stores.publishing import generations
+from recsys_assets.stores.suppressions import Suppressions
+from recsys_assets_tests.assets.conftest import Shop
+from recsys_assets_tests.assets.made_shop import BROKEN_PER_DAY, FIRST, LAST
+
+OpenShop = Callable[..., AbstractContextManager[Shop]]
+DAYS = (LAST - FIRST).days + 1
+KILLED_AT = ("clean_and_rejected_events", "catalog", "evaluation", "item_cf", "lists", "generation")
+
+
+def whole_day(shop: Shop, **variables: str) -> dict[str, Any]:
+    history = shop.run("history", FIRST, LAST, **variables)
+    assert history["success"], history["failures"]
+    daily = shop.run("daily", LAST, LAST, **variables)
+    assert daily["success"], daily["failures"]
+    return history | {"assets": daily["assets"] | history["assets"], "checks": daily["checks"]}
+
+
+def hash_of(told: dict[str, Any]) -> str:
+    return str(told["assets"]["lists"][LAST.isoformat()]["list_hash"])
+
+
+@pytest.fixture(scope="module")
+def shop(open_shop: OpenShop) -> Iterator[Shop]:
+    with open_shop() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def day(shop: Shop) -> dict[str, Any]:
+    return whole_day(shop)
+
+
+def test_the_day_is_live_and_every_check_passed(shop: Shop, day: dict[str, Any]) -> None:
+    live = [generation for generation in generations(shop.servers.postgres_url) if generation.live]
+    assert [generation.day for generation in live] == [LAST]
+    assert live[0].list_hash == hash_of(day)
+    assert all(passed for passed, _ in day["checks"].values()), day["checks"]
+
+
+def test_each_day_of_a_range_has_its_own_rows(day: dict[str, Any]) -> None:
+    rejected = day["assets"]["rejected_events"]
+    assert len(rejected) == DAYS
+    assert {values["dagster/row_count"] for values in rejected.values()} == {BROKEN_PER_DAY}
+    assert "events_per_day" not in day["assets"]["clean_events"][FIRST.isoformat()]
+
+
+def test_metadata_holds_no_person(shop: Shop, day: dict[str, Any]) -> None:
+    text = repr(day)
+    for person in range(40):
+        assert shop.home.keys.user_key(f"person {person}") not in text
+    assert "person 1" not in text
+
+
+def test_the_same_day_again_with_other_threads_and_shuffled_files_gives_the_same_lists(
+    shop: Shop, day: dict[str, Any], open_shop: OpenShop
+) -> None:
+    again = shop.run("daily", LAST, LAST, RECSYS_THREADS="1", POLARS_MAX_THREADS="1")
+    assert hash_of(again) == hash_of(day)
+    with open_shop(shuffle=random.Random(7).shuffle) as shuffled:
+        assert hash_of(whole_day(shuffled, RECSYS_THREADS="2")) == hash_of(day)
+
+
+def test_a_run_killed_at_any_asset_is_repaired_by_running_it_again(open_shop: OpenShop, day: dict[str, Any]) -> None:
+    with open_shop() as killed:
+        assert killed.run("history", FIRST, LAST)["success"]
+        for step in KILLED_AT:
+            with killed.start("daily", LAST, LAST) as process:
+                assert process.stderr is not None
+                for line in process.stderr:
+                    if "STEP_START" in line and f'step "{step}"' in line:
+                        process.kill()
+                        break
+            assert process.returncode == -9, step
+            assert not any(generation.live for generation in generations(killed.servers.postgres_url))
+        repaired = killed.run("daily", LAST, LAST)
+        assert repaired["success"], repaired["failures"]
+        assert hash_of(repaired) == hash_of(day)
+
+
+def test_a_refused_day_leaves_the_live_one_and_says_why(shop: Shop, day: dict[str, Any]) -> None:
+    before = LAST - timedelta(1)
+    refused = shop.run("daily", before, before)
+    assert not refused["success"]
+    assert f"{before} before it is published only by force" in refused["failures"][0]
+    live = next(generation for generation in generations(shop.servers.postgres_url) if generation.live)
+    assert live.day == LAST
+
+
+def test_somebody_who_opted_out_is_not_in_the_next_generation(shop: Shop, day: dict[str, Any]) -> None:
+    keys: KeyRing = shop.home.keys
+    with_everybody = next(g for g in generations(shop.servers.postgres_url) if g.live)
+    people = Suppressions(Postgres(shop.servers.postgres_url), Cache(shop.servers.redis_url), keys)
+    assert people.optout(keys.user_key("person 3")).cache_problem is None
+    assert shop.run("daily", LAST, LAST)["success"]
+    with Postgres(shop.servers.postgres_url).connect() as connection:
+        rows = connection.execute(
+            "SELECT generation, count(*) AS people, bool_or(mark = %s) AS theirs FROM lists GROUP BY 1 ORDER BY 1",
+            [keys.mark(keys.user_key("person 3"))],
+        ).fetchall()
+    assert rows[-1]["generation"] > with_everybody.generation
+    assert not any(row["theirs"] for row in rows)

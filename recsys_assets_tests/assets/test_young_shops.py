@@ -1,0 +1,46 @@
+"""Shops with little: one day, one person, a day without events."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+
+from recsys_assets.stores.publishing import generations
+from recsys_assets_tests.assets.conftest import Shop
+from recsys_assets_tests.assets.made_shop import FIRST, LAST
+
+OpenShop = Callable[..., AbstractContextManager[Shop]]
+
+
+def test_a_day_without_events_and_a_day_of_one_person_are_days_like_others(open_shop: OpenShop) -> None:
+    def quiet(rows: list[dict[str, str]]) -> None:
+        # The last day has one person's rows, the day before none.
+        if rows and rows[0].get("event_time", "").startswith(LAST.isoformat()):
+            rows[:] = [row for row in rows if row["user_id"] == rows[0]["user_id"]]
+        if rows and rows[0].get("event_time", "").startswith((LAST - timedelta(1)).isoformat()):
+            rows[:] = []
+
+    with open_shop(quiet) as shop:
+        history = shop.run("history", FIRST, LAST)
+        assert history["success"], history["failures"]
+        assert history["assets"]["clean_events"][(LAST - timedelta(1)).isoformat()]["dagster/row_count"] == 0
+        told = shop.run("daily", LAST - timedelta(1), LAST - timedelta(1))
+        assert not told["success"]
+        passed, description = told["checks"]["events_keep_the_contract"]
+        assert not passed
+        assert "row" in description
+        told = shop.run("daily", LAST, LAST)
+        assert told["success"], told["failures"]
+        assert [g.day for g in generations(shop.servers.postgres_url) if g.live] == [LAST]
+
+
+def test_a_shop_of_one_person_is_refused_with_the_reason_and_nothing_is_live(open_shop: OpenShop) -> None:
+    def lonely(rows: list[dict[str, str]]) -> None:
+        if rows and "user_id" in rows[0]:
+            rows[:] = [row | {"user_id": "the only one"} for row in rows]
+
+    with open_shop(lonely) as shop:
+        assert shop.run("history", FIRST, LAST)["success"]
+        told = shop.run("daily", LAST, LAST)
+        assert not told["success"]
+        assert "popular" in told["failures"][0]
+        assert generations(shop.servers.postgres_url)[0].state == "refused"

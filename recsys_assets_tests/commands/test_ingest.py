@@ -1,0 +1,95 @@
+"""`recsys ingest`, `rejected show` and `contract` as a person meets them."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from recsys_assets.commands.ingest import COMMANDS
+from recsys_assets.errors import SourceError
+from recsys_assets.settings import Home
+from recsys_assets_tests.importers.shop import event, jsonl
+
+GOOD, BAD = event(), event(user_id="anna@example.org", quantity=0)
+
+
+@pytest.fixture
+def recsys(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.setenv("RECSYS_HOME", str(home.path))
+    commands = {command.name: command for command in COMMANDS}
+
+    def run(name: str, *args: str) -> Result:
+        result = CliRunner().invoke(commands[name], list(args))
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+def test_ingest_says_what_it_did(recsys: Callable[..., Result], tmp_path: Path) -> None:
+    path = tmp_path / "day.jsonl"
+    path.write_bytes(jsonl([GOOD, BAD]))
+    checked = recsys("ingest", "contract", str(path), "--check")
+    assert "2 rows would land in landing_events: 1 clean, 1 rejected, 0 duplicates, 0 redelivered" in checked.output
+    result = recsys("ingest", "contract", str(path))
+    assert result.exit_code == 0
+    assert "2 rows landed in landing_events" in result.output
+    assert f"quantity_zero                e.g. {path}:2" in result.output
+    assert "days changed: 1 (2024-05-01)" in result.output
+    assert "anna" not in result.output
+    assert "had already landed (2 rows)" in recsys("ingest", "contract", str(path)).output
+
+
+def test_ingest_as_json(recsys: Callable[..., Result], tmp_path: Path) -> None:
+    path = tmp_path / "day.jsonl"
+    path.write_bytes(jsonl([GOOD, BAD]))
+    made = json.loads(recsys("ingest", "contract", str(path), "--json").stdout)
+    assert made["rejected"] == {"quantity_zero": {"rows": 1, "line": 2, "offset": len(jsonl([GOOD]))}}
+    assert (made["rows"], made["clean"], made["changed"]) == (2, 1, ["2024-05-01"])
+
+
+def test_ingest_refuses_in_one_error(recsys: Callable[..., Result], tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no such file"):
+        recsys("ingest", "contract", str(tmp_path / "gone.csv"))
+
+
+@pytest.mark.parametrize("name", ["day.jsonl", "day.jsonl.gz", "day.parquet"])
+def test_rejected_show_rereads_the_shops_file(recsys: Callable[..., Result], tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        pl.DataFrame([GOOD, BAD]).write_parquet(path)
+    else:
+        data = jsonl([GOOD, BAD, GOOD])
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    recsys("ingest", "contract", str(path))
+    shown = recsys("rejected", "show").output
+    assert "2024-05-01  quantity_zero: quantity is 0." in shown
+    assert f"{path}:2" in shown
+    assert '"anna@example.org"' in shown
+    assert "anna" in recsys("rejected", "show", "--day", "2024-05-01", "--reason", "quantity_zero").output
+    assert recsys("rejected", "show", "--day", "2024-05-02").output == "no rejected rows on 2024-05-02\n"
+    path.write_bytes(b"something else")
+    assert "no longer the one that was imported" in recsys("rejected", "show").output
+    path.unlink()
+    assert "the file is gone" in recsys("rejected", "show").output
+
+
+def test_rejected_products(recsys: Callable[..., Result], tmp_path: Path) -> None:
+    path = tmp_path / "products.csv"
+    path.write_text("product_id,unit_price\np,-1\nq,x\nr,1\n")
+    recsys("ingest", "contract", str(path))
+    shown = recsys("rejected", "show", "--catalog", "--limit", "1").output
+    assert "price_negative: A price is negative." in shown
+    assert "p,-1" in shown
+    assert "q,x" not in shown
+
+
+def test_contract_prints(recsys: Callable[..., Result]) -> None:
+    assert json.loads(recsys("contract", "event").output)["title"] == "Event"
+    assert json.loads(recsys("contract", "product").output)["title"] == "Product"
+    assert recsys("contract").output.startswith("# What a shop sends")

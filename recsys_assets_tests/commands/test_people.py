@@ -1,0 +1,90 @@
+import json
+from collections.abc import Callable
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from recsys_assets.commands import people, publishing
+from recsys_assets.errors import NotFoundError, RefusedError, SettingsError
+from recsys_assets.local.processes import free_port
+from recsys_assets.stores import suppressions
+from recsys_assets_tests.published import Stores
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command on the home; what it prints."""
+    for name, value in stores.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def invoke(command: click.Command, *arguments: str) -> str:
+        return CliRunner().invoke(command, arguments, catch_exceptions=False).output
+
+    return invoke
+
+
+def test_a_wish_is_answered_with_what_was_done_where_and_since_when(stores: Stores, run: Run) -> None:
+    stores.publish(["007", "8"])
+    stores.publish(["007", "8"])
+    printed = run(people.optout, "007")
+    assert "opted out: not served by any store since 2" in printed
+    assert "Postgres: 2 lists and 2 profiles removed" in printed
+    assert "Redis: 2 lists removed, marker set" in printed
+    assert "007" not in printed
+    again = run(people.optout, "key:" + stores.key("007"))
+    assert again.splitlines()[0] == printed.splitlines()[0]
+    assert "comes back with the next publish" in run(people.optin, "007")
+    assert "had not opted out" in run(people.optin, "007")
+    assert "had not opted out" in run(people.optin, "007", "--anon")
+    printed = run(people.forget, "8")
+    assert "erased: not served by any store since" in printed
+    assert "lake (landing, clean events" in printed
+    assert "backups" in printed
+    assert "later version" in printed
+    with pytest.raises(RefusedError, match="cannot bring back"):
+        run(people.optin, "8")
+
+
+def test_an_optout_without_redis_says_what_holds(stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores.publish(["1"])
+    monkeypatch.setattr(suppressions, "SETTLE_SECONDS", 0.1)
+    away = Stores(stores.home, stores.postgres_url, f"redis://127.0.0.1:{free_port()}/0")
+    monkeypatch.setattr(people, "Cache", lambda _url: away.cache)  # it goes after the servers were probed
+    printed = run(people.optout, "1")
+    assert "1 lists and 1 profiles removed" in printed
+    assert "could not be told all (Redis (RECSYS_REDIS_URL) does not take it" in printed
+    assert "`recsys warm`" in printed
+    printed = run(people.optin, "1")
+    assert "the next publish brings it up to date" in printed
+
+
+@pytest.mark.parametrize("user", ["", "x" * 129, "\udcff"])
+def test_an_id_that_cannot_be_one_is_refused(run: Run, user: str) -> None:
+    for command in (people.optout, people.optin, people.forget):
+        with pytest.raises(SettingsError, match="this id is"):
+            run(command, user)
+
+
+def test_generations_and_the_way_back(stores: Stores, run: Run) -> None:
+    assert run(publishing.generations) == "nothing has been published yet\n"
+    assert json.loads(run(publishing.generations, "--json")) == []
+    with pytest.raises(NotFoundError, match="no earlier generation"):
+        run(publishing.rollback)
+    stores.publish(["1"])
+    stores.publish(["1", "2"])
+    first, second = run(publishing.generations).splitlines()
+    assert first.split() == ["2", "2024-03-01", "live", "model", "1", "2", "people"]
+    assert second.split() == ["1", "2024-03-01", "ready", "model", "1", "1", "people"]
+    assert [g["live"] for g in json.loads(run(publishing.generations, "--json"))] == [True, False]
+    assert "live: generation 1 for 2024-03-01, model 1" in run(publishing.rollback)
+    assert "Redis holds the live generation" in run(publishing.warm)
+    stores.cache._client.flushall()
+    printed = run(publishing.rollback, "--to", "2")
+    assert "live: generation 2" in printed
+    assert "Redis no longer holds it" in printed
+    assert "6 values written to Redis" in printed
+    stores.cache._client.flushall()
+    assert "6 values written to Redis" in run(publishing.warm)

@@ -1,0 +1,67 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from recsys_assets.local.processes import LOG_LIMIT, Child, Program, born, session_members, stop_orphan, wait_until
+
+DEAF = "trap '' TERM; sleep 1000 & echo ready; wait; wait"
+
+
+def started(tmp_path: Path, script: str, patience: float = 0.2) -> Child:
+    child = Child(Program("tried", ("sh", "-c", script), tmp_path / "logs" / "tried.log", patience=patience))
+    assert wait_until(lambda: "ready" in child.tail(), 10)
+    return child
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sessions are looked up in /proc")
+def test_stop_ends_a_deaf_program_and_all_it_spawned(tmp_path: Path) -> None:
+    child = started(tmp_path, DEAF)
+    members = session_members(child.pid)
+    assert len(members) == 2
+    assert child.exit_code() is None
+    child.stop()
+    assert session_members(child.pid) == []
+    assert all(born(pid) is None for pid in members)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sessions are looked up in /proc")
+def test_what_a_dead_program_leaves_is_stopped_when_its_death_is_seen(tmp_path: Path) -> None:
+    child = started(tmp_path, "sleep 1000 & echo ready; exit 3")
+    assert wait_until(lambda: child.exit_code() is not None, 10)
+    assert child.exit_code() == 3
+    assert session_members(child.pid) == []
+    child.stop()  # no harm in asking again
+
+
+def test_the_tail_is_of_this_start_and_a_long_log_is_set_aside(tmp_path: Path) -> None:
+    started(tmp_path, "echo first; echo ready").stop()
+    child = started(tmp_path, "echo second; echo ready")
+    child.stop()
+    assert "first" not in child.tail()
+    assert "second" in child.tail()
+    log = tmp_path / "logs" / "tried.log"
+    with log.open("ab") as file:
+        file.truncate(LOG_LIMIT + 1)
+    started(tmp_path, "echo third; echo ready").stop()
+    assert log.read_text() == "third\nready\n"
+    assert (tmp_path / "logs" / "tried.log.1").stat().st_size == LOG_LIMIT + 1
+
+
+def test_only_a_process_with_our_mark_is_an_orphan_of_ours(tmp_path: Path) -> None:
+    child = started(tmp_path, "echo ready; exec sleep 1000")
+    try:
+        assert not stop_orphan(child.pid, "another mark", child.program.stop_signal)
+        assert child.exit_code() is None
+        assert stop_orphan(child.pid, "sleep 1000", child.program.stop_signal)
+        assert child.exit_code() is not None
+    finally:
+        child.stop()
+    assert not stop_orphan(child.pid, "sleep 1000", child.program.stop_signal)
+
+
+def test_a_process_is_told_from_a_later_one_of_its_id() -> None:
+    assert born(os.getpid()) == born(os.getpid())
+    assert born(os.getpid()) is not None
+    assert born(os.getpid()) != born(1)

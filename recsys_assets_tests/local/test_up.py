@@ -1,0 +1,127 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from recsys_assets.errors import RefusedError
+from recsys_assets.local.processes import born, wait_until
+from recsys_assets.local.state import State
+from recsys_assets.local.supervisor import down, running, servers
+from recsys_assets.local.up import PROGRAMS, up
+from recsys_assets.local.up import platform as programs_of
+from recsys_assets.settings import CHECKOUT, Home, load_settings
+from recsys_assets_tests.conftest import remove_postgres
+
+
+class Platform:
+    """One `recsys up` in a process of its own."""
+
+    def __init__(self, home: Home, *flags: str) -> None:
+        command = [sys.executable, "-m", "recsys_assets_tests.local.platform", str(home.path), *flags]
+        self.home = home
+        self.process = subprocess.Popen(
+            command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def read_until(self, words: str) -> str:
+        """What it prints, to the line with ``words``."""
+        assert self.process.stdout is not None
+        text = ""
+        for line in self.process.stdout:
+            text += line
+            if words in line:
+                return text
+        raise AssertionError(f"it ended without {words!r}:\n{text}")
+
+    def state(self) -> State:
+        state = running(self.home)
+        assert state is not None
+        return state
+
+
+@pytest.fixture
+def platform(home: Home) -> Iterator[Callable[..., Platform]]:
+    begun: list[Platform] = []
+
+    def begin(*flags: str) -> Platform:
+        begun.append(Platform(home, *flags))
+        return begun[-1]
+
+    try:
+        yield begin
+    finally:
+        for each in begun:
+            with each.process as process:
+                process.terminate()
+        remove_postgres(home.path)
+
+
+def test_up_runs_everything_until_it_is_told_to_stop(platform: Callable[..., Platform], home: Home) -> None:
+    settings = load_settings({"RECSYS_HOME": str(home.path)})
+    first = platform()
+    printed = first.read_until("Everything runs")
+    state = first.state()
+    assert [process.name for process in state.processes] == ["postgres", "valkey", *PROGRAMS]
+    for process in state.processes:
+        assert f"{process.name:<18} {process.address}" in printed
+    with urllib.request.urlopen(state.processes[-1].address) as answer:
+        assert answer.status == 200
+    with servers(settings, home) as found:  # a command uses what runs
+        assert found.redis_url == state.redis_url
+    with programs_of(settings, home, ("api",), print) as theirs:
+        theirs.check()
+        assert theirs.address("api") == state.processes[-1].address
+        assert os.environ["DAGSTER_HOME"] == str(home.dagster)
+    assert "DAGSTER_HOME" not in os.environ
+    with pytest.raises(RefusedError, match=f"is up already, under process {state.owner}"):
+        up(settings, home, print)
+
+    os.kill(state.processes[-1].pid, signal.SIGKILL)  # reported, not restarted, and the rest stays
+    assert "api ended with code -9" in first.read_until("ended with code")
+    assert born(state.processes[-2].pid) is not None
+
+    assert down(home)
+    first.read_until("stopped")
+    assert first.process.wait(60) == 0
+    assert all(born(process.pid) is None for process in state.processes)
+    assert running(home) is None
+
+
+def test_ctrl_c_ends_it_and_leaves_nothing(platform: Callable[..., Platform]) -> None:
+    first = platform()
+    first.read_until("Everything runs")
+    state = first.state()
+    first.process.send_signal(signal.SIGINT)
+    assert first.process.wait(60) == 0
+    assert all(born(process.pid) is None for process in state.processes)
+
+
+def test_when_the_database_dies_all_ends(platform: Callable[..., Platform]) -> None:
+    first = platform()
+    first.read_until("Everything runs")
+    state = first.state()
+    os.kill(state.processes[0].pid, signal.SIGKILL)
+    first.read_until("StoreError: Postgres ended with code -9")
+    assert first.process.wait(60) == 1
+    assert wait_until(lambda: all(born(process.pid) is None for process in state.processes), 10)
+
+
+def test_a_program_that_does_not_start_is_named_with_its_log(platform: Callable[..., Platform]) -> None:
+    first = platform("api")
+    assert "it cannot" in first.read_until("it cannot")
+    assert first.process.wait(60) == 1
+    assert running(first.home) is None
+
+
+def test_a_taken_port_is_refused_by_the_settings_name(home: Home, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        settings = load_settings({"RECSYS_HOME": str(home.path), "RECSYS_API_PORT": str(port)})
+        with pytest.raises(RefusedError, match=f"RECSYS_API_PORT: port {port} is taken"):
+            up(settings, home, print)

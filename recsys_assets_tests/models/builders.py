@@ -1,0 +1,123 @@
+"""Tiny shops whose answers are known."""
+
+from datetime import UTC, date, datetime, time
+
+import numpy as np
+import polars as pl
+
+from recsys_assets.models.base import Interactions
+from recsys_assets.tables import CATALOG, CLEAN_EVENTS, INTERACTIONS, ITEM_STATS, MICROS, Table
+
+
+def rows(table: Table, given: list[dict[str, object]]) -> pl.DataFrame:
+    """A frame of ``table``; columns that a row does not give are null."""
+    return pl.DataFrame(given, schema=table.columns)
+
+
+def event(
+    person: str | None,
+    product: str | None,
+    day: date,
+    kind: str = "purchase",
+    *,
+    hour: int = 12,
+    quantity: int | None = 1,
+    price: int = MICROS,
+    order: str | None = None,
+    anon: str | None = None,
+) -> dict[str, object]:
+    return {
+        "event_id": f"{person} {product} {day} {kind} {hour} {order}",
+        "event_type": kind,
+        "event_time": datetime.combine(day, time(hour), tzinfo=UTC),
+        "event_date": day,
+        "user_key": person,
+        "anon_key": anon,
+        "product_id": product,
+        "quantity": quantity,
+        "unit_price_micros": price,
+        "order_id": order,
+    }
+
+
+def events(*given: dict[str, object]) -> pl.DataFrame:
+    return rows(CLEAN_EVENTS, list(given))
+
+
+def bought(pairs: list[tuple[str, str, int]]) -> pl.DataFrame:
+    """Table INTERACTIONS of (person, product, purchase days)."""
+    return rows(
+        INTERACTIONS,
+        [
+            {
+                "person_key": person,
+                "product_id": product,
+                "weight_micros": 5 * MICROS * days,
+                "frequency_micros": MICROS * days,
+                "purchases": days,
+                "units": days,
+                "spend_micros": MICROS * days,
+                "last_event_date": date(2024, 12, 3),
+                "last_purchase_date": date(2024, 12, 3),
+                "spending_ratio": 1.0,
+                "quantity_ratio": 1.0,
+            }
+            for person, product, days in pairs
+        ],
+    )
+
+
+def catalog(products: dict[str, str | None], not_recommendable: tuple[str, ...] = ()) -> pl.DataFrame:
+    """Table CATALOG of product → category path; every price is 2."""
+    return rows(
+        CATALOG,
+        [
+            {
+                "product_id": product,
+                "category": category,
+                "unit_price_micros": 2 * MICROS,
+                "not_recommendable": "no price" if product in not_recommendable else None,
+            }
+            for product, category in products.items()
+        ],
+    )
+
+
+def stats(recent_buyers: dict[str, int]) -> pl.DataFrame:
+    return rows(
+        ITEM_STATS,
+        [
+            {"product_id": product, "recent_buyers": buyers, "buyers": buyers}
+            for product, buyers in recent_buyers.items()
+        ],
+    )
+
+
+def checkerboard(people: int = 24, products: int = 12) -> pl.DataFrame:
+    """People buy the products of their own parity, each but one: the missing one is the answer.
+
+    Person p misses the product of its parity at place ``answer(p)``.
+    """
+    return bought(
+        [
+            (f"p{person:02}", f"i{product:02}", 1)
+            for person in range(people)
+            for product in range(products)
+            if product % 2 == person % 2 and product != answer(person, products)
+        ]
+    )
+
+
+def answer(person: int, products: int = 12) -> int:
+    return (person % 2) + 2 * ((person // 2) % (products // 2))
+
+
+def random_shop(people: int = 40, products: int = 30, seed: int = 1) -> Interactions:
+    random = np.random.default_rng(seed)
+    pairs = [
+        (f"p{person:03}", f"i{product:03}", int(random.integers(1, 5)))
+        for person in range(people)
+        for product in range(products)
+        if random.random() < 0.25
+    ]
+    return Interactions.from_frame(bought(pairs))

@@ -1,0 +1,138 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from recsys_assets.logic.ranking import Choices
+from recsys_assets.models import make_blend
+from recsys_assets.models.base import Interactions
+from recsys_assets.models.blend import MEMBERS, Blend
+from recsys_assets.models.candidates import candidates
+from recsys_assets.models.item_cf import ItemCf
+from recsys_assets.models.similar import similar_items
+from recsys_assets.tables import CANDIDATES, SIMILAR_ITEMS
+from recsys_assets.tuning import Als, Tuning
+from recsys_assets_tests.models.builders import bought, catalog, random_shop
+
+TUNING = Tuning(als=Als(factors=8), candidate_pool_size=50, served_new_at_least=10)
+REPEATS = Choices(repeats_allowed=True, repeat_weight=4.0, als_regularization=0.1)
+NEW_ONLY = Choices(repeats_allowed=False, repeat_weight=0.0, als_regularization=0.1)
+
+
+def fitted(shop: Interactions, choices: Choices) -> Blend:
+    blend = make_blend(TUNING, choices)
+    blend.fit(shop)
+    return blend
+
+
+def every(shop: Interactions, choices: Choices, block: int | None = None, tuning: Tuning = TUNING) -> pl.DataFrame:
+    listable = np.ones(len(shop.product_ids), dtype=bool)
+    return pl.concat(candidates(fitted(shop, choices), shop, listable, choices, tuning, block=block))
+
+
+def test_a_row_is_the_sum_of_its_members() -> None:
+    shop = random_shop()
+    made = every(shop, REPEATS)
+    assert made.equals(CANDIDATES.conform(made))
+    weights = fitted(shop, REPEATS).weights
+    total = sum(np.float32(weights[name]) * made[name].to_numpy() for name in MEMBERS)
+    np.testing.assert_allclose(made["score"].to_numpy(), total, atol=2e-6)
+    assert made["score"].is_not_nan().all()
+
+
+def test_the_block_changes_at_most_the_last_digit() -> None:
+    """BLAS has other kernels for other shapes; the block is a function of the catalogue, so days stay reproducible."""
+    shop = random_shop()
+    one, other = (every(shop, REPEATS, block).sort("person_key", "product_id") for block in (7, 1000))
+    assert one.drop("score", *MEMBERS).equals(other.drop("score", *MEMBERS))
+    np.testing.assert_allclose(one["score"].to_numpy(), other["score"].to_numpy(), atol=5e-6)
+
+
+def test_best_first_and_ties_by_product_id() -> None:
+    made = every(random_shop(), REPEATS)
+    assert made.equals(made.sort("person_key", "score", "product_id", descending=[False, True, False]))
+
+
+def test_purchased_says_what_was_purchased() -> None:
+    shop = random_shop()
+    made = every(shop, REPEATS)
+    owned = shop.owned.toarray()
+    person = {key: place for place, key in enumerate(shop.person_keys.tolist())}
+    product = {key: place for place, key in enumerate(shop.product_ids.tolist())}
+    for row in made.iter_rows(named=True):
+        assert row["purchased"] == bool(owned[person[row["person_key"]], product[row["product_id"]]])
+
+
+def test_where_repeats_are_not_allowed_there_are_none() -> None:
+    made = every(random_shop(), NEW_ONLY)
+    assert not made["purchased"].any()
+    assert made.height > 0
+
+
+def test_new_products_keep_their_room() -> None:
+    heavy = [("p000", f"i{product:03}", 9) for product in range(100)]
+    others = [
+        (f"p{person:03}", f"i{product:03}", 1) for person in range(1, 20) for product in range(person % 3, 120, 3)
+    ]
+    frame = bought(heavy + others)
+    made = every(Interactions.from_frame(frame), REPEATS).filter(person_key="p000")
+    assert made.height == TUNING.candidate_pool_size
+    assert made.filter(pl.col("purchased").not_()).height == TUNING.served_new_at_least
+
+
+def test_a_product_that_may_not_be_listed_is_not() -> None:
+    shop = random_shop()
+    listable = np.ones(len(shop.product_ids), dtype=bool)
+    listable[3] = False
+    made = pl.concat(candidates(fitted(shop, REPEATS), shop, listable, REPEATS, TUNING))
+    assert str(shop.product_ids[3]) not in set(made["product_id"])
+
+
+def test_a_person_without_history_gets_what_is_popular() -> None:
+    shop = random_shop()
+    blend = fitted(shop, REPEATS)
+    stranger = Interactions.from_frame(bought([]), shop.product_ids, np.array(["stranger"]))
+    listable = np.ones(len(shop.product_ids), dtype=bool)
+    made = pl.concat(candidates(blend, stranger, listable, REPEATS, TUNING))
+    assert made.height > 0
+    assert made["popularity"][0] == 1
+    assert not made.select("als", "item_cf", "personal").to_numpy().any()
+
+
+def test_similar_owned_counts_the_products_near_it() -> None:
+    shop = random_shop()
+    blend = fitted(shop, REPEATS)
+    item_cf = blend.models["item_cf"]
+    assert isinstance(item_cf, ItemCf)
+    near = item_cf.similarity.toarray() > 0
+    made = every(shop, REPEATS)
+    for row in made.sample(50, seed=1).iter_rows(named=True):
+        owned = shop.owned[shop.person_keys.tolist().index(row["person_key"])].toarray()[0] > 0
+        product = shop.product_ids.tolist().index(row["product_id"])
+        assert row["similar_owned"] == sum(near[other, product] for other in np.flatnonzero(owned))
+
+
+def test_columns_of_another_training_are_refused() -> None:
+    shop, other = random_shop(), random_shop(products=12)
+    with pytest.raises(AssertionError, match="columns differ"):
+        list(candidates(fitted(shop, REPEATS), other, np.ones(12, dtype=bool), REPEATS, TUNING))
+
+
+PEOPLE = [f"p{person}" for person in range(7)]
+
+
+def test_similar_items_count_common_buyers() -> None:
+    """a and b: 5 common of a's 6 buyers. a and c: 4 common, b and c: 3, below the floor; c itself has 5 buyers."""
+    buyers = {"a": PEOPLE[:6], "b": PEOPLE[:5], "c": PEOPLE[2:]}
+    frame = bought([(person, product, 1) for product, people in buyers.items() for person in people])
+    shop = Interactions.from_frame(frame)
+    model = ItemCf()
+    model.fit(shop)
+    prices = catalog({"a": None, "b": None, "c": None})
+    made = similar_items(model, shop, np.ones(3, dtype=bool), prices, Tuning())
+    assert made.equals(SIMILAR_ITEMS.conform(made))
+    assert made.select("product_id", "rank", "similar_product_id").rows() == [("a", 1, "b"), ("b", 1, "a")]
+    assert made["confidence"].to_list() == pytest.approx([5 / 6, 1.0])
+    assert made["score"].to_list() == [1.0, 1.0]
+    assert made["price_micros"].to_list() == [2_000_000, 2_000_000]
+    one_out = similar_items(model, shop, np.array([True, False, True]), prices, Tuning())
+    assert one_out.is_empty()

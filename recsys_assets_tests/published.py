@@ -1,0 +1,115 @@
+"""Tiny frames of a day, and the stores to publish them to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import polars as pl
+import psycopg
+import redis
+from psycopg import sql
+
+from recsys_assets.settings import Home, Settings, load_settings
+from recsys_assets.stores.cache import Cache
+from recsys_assets.stores.postgres import Postgres
+from recsys_assets.stores.publishing import Frames, Published, Publisher
+from recsys_assets.stores.suppressions import Suppressions
+from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES, Table
+
+DAY = date(2024, 3, 1)
+ODD = 'o"d\\d\t{1},\n🥖'
+
+
+def frame(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
+    nothing = dict.fromkeys(table.columns)
+    return pl.DataFrame([nothing | row for row in rows], schema=table.columns)
+
+
+def frames(keys: list[str], products: tuple[str, ...] = ("a", "b", ODD)) -> Frames:
+    ranked = list(enumerate(products, 1))
+    lists = [
+        {"person_key": key, "rank": n, "product_id": p, "score": 1 / n, "price_micros": 10, "category": "x > y",
+         "reason_code": "code", "reason_count": n, "reason": f"why {p}", "purchased": False, "position": n,
+         "confidence": 0.5}
+        for key in keys for n, p in ranked
+    ]  # fmt: skip
+    popular = [
+        {"category": c, "rank": n, "product_id": p, "score": 1.0, "buyers": 9, "price_micros": 10, "reason": "Popular"}
+        for c in ("", "x") for n, p in ranked
+    ]  # fmt: skip
+    similar = [{"product_id": "a", "rank": 1, "similar_product_id": "b", "score": 0.5}]
+    catalog = [{"product_id": p, "category": "x > y", "unit_price_micros": 10, "in_stock": True} for p in products]
+    return Frames(
+        frame(LISTS, lists),
+        frame(SIMILAR_ITEMS, similar),
+        frame(POPULAR_ITEMS, popular),
+        frame(CATALOG, catalog),
+        frame(USER_PROFILES, [{"person_key": key, "orders": 1} for key in keys]),
+    )
+
+
+@dataclass(frozen=True)
+class Stores:
+    """One home on one Postgres database and one Redis."""
+
+    home: Home
+    postgres_url: str
+    redis_url: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        urls = ("RECSYS_POSTGRES_URL", "RECSYS_DAGSTER_POSTGRES_URL", "RECSYS_MLFLOW_POSTGRES_URL")
+        return {
+            "RECSYS_HOME": str(self.home.path),
+            "RECSYS_REDIS_URL": self.redis_url,
+            **dict.fromkeys(urls, self.postgres_url),
+        }
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(self.environment)
+
+    @property
+    def cache(self) -> Cache:
+        return Cache(self.redis_url)
+
+    @property
+    def publisher(self) -> Publisher:
+        return Publisher(Postgres(self.postgres_url), self.cache, self.home.keys)
+
+    @property
+    def suppressions(self) -> Suppressions:
+        return Suppressions(Postgres(self.postgres_url), self.cache, self.home.keys)
+
+    def key(self, user: str) -> str:
+        return self.home.keys.user_key(user)
+
+    def publish(
+        self, users: list[str], *products: str, progress: Callable[[str], object] = str, keep: int = 5
+    ) -> Published:
+        """A generation in which every user has the same products."""
+        made = frames([self.key(user) for user in users], products or ("a", "b", ODD))
+        return self.publisher.publish(DAY, made, model_version="1", keep=keep, progress=progress)
+
+    def live(self) -> int | None:
+        return next((g.generation for g in self.publisher.generations() if g.live), None)
+
+    def redis(self) -> dict[str, str]:
+        """Every key and value in Redis, those of lists and sets as text."""
+        with redis.Redis.from_url(self.redis_url, decode_responses=True) as client:
+            keys = sorted(client.scan_iter())
+            strings = {key: client.get(key) for key in keys if client.type(key) == "string"}
+            return {key: str(strings.get(key, "")) for key in keys}
+
+    def rows(self) -> dict[str, list[str]]:
+        """Every row of every table in Postgres, as text."""
+        with psycopg.connect(self.postgres_url) as connection:
+            names = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+            return {
+                name: [
+                    row[0]
+                    for row in connection.execute(sql.SQL("SELECT t::text FROM {} AS t").format(sql.Identifier(name)))
+                ]
+                for (name,) in connection.execute(names).fetchall()
+            }

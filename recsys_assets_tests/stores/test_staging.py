@@ -1,0 +1,147 @@
+"""What goes into COPY comes out of Postgres, whatever characters it holds."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import polars as pl
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys_assets.identity import KeyRing
+from recsys_assets.stores import staging
+from recsys_assets.stores.loading import ahead
+from recsys_assets.stores.postgres import Postgres
+from recsys_assets.stores.publishing import Frames
+from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+from recsys_assets_tests.published import frame, frames
+
+KEYS = KeyRing(b"0123456789abcdef")
+ODD_PARTS = ["\\", '"', "'", ",", "{", "}", "\t", "\n", "\r", "NULL", "\\N", "\\.", "🥖", " ", "\b", "\x7f", "�", "a"]
+# NUL cannot be in an id, nor in Postgres's text.
+TEXT = st.lists(st.sampled_from(ODD_PARTS), max_size=5).map("".join) | st.text(
+    st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=8
+)
+
+
+@pytest.fixture(scope="module")
+def connection(database: Callable[[], str]) -> Iterator[psycopg.Connection]:
+    url = database()
+    Postgres(url).migrate()
+    with psycopg.connect(url, autocommit=True) as opened:
+        for table in ("lists", "products", "profiles"):
+            opened.execute(f"CREATE TABLE its_{table} (LIKE {table} INCLUDING ALL)")
+        yield opened
+
+
+def shortest(numbers: list[float | None]) -> list[float | None]:
+    """Postgres prints the shortest digits that mean the same 32 bits."""
+    return pl.Series(numbers, dtype=pl.Float32).to_list()
+
+
+def copied(connection: psycopg.Connection, table: str, text: Iterator[bytes]) -> None:
+    connection.execute(f"TRUNCATE {table}")
+    with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
+        for piece in text:
+            copy.write(piece)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(TEXT, TEXT | st.none(), st.none() | st.floats(width=32, allow_nan=False)), min_size=1, max_size=12
+    )
+)
+def test_arrays_come_back(connection: psycopg.Connection, rows: list[tuple[str, str | None, float | None]]) -> None:
+    made = [
+        {"person_key": KEYS.user_key("1"), "rank": n, "product_id": f"{n}{text}", "reason": text,
+         "category": maybe, "als": score, "position": n if n % 2 else None, "purchased": n % 2 == 0}
+        for n, (text, maybe, score) in enumerate(rows, 1)
+    ]  # fmt: skip
+    marked = staging.marked(only_lists(frame(LISTS, made)), KEYS, 7)
+    copied(connection, "its_lists", staging.copy_lists(marked, 7))
+    found = connection.execute(
+        "SELECT generation, person_key, product_ids, reasons, categories, als, positions, purchased FROM its_lists"
+    ).fetchall()
+    assert [(*row[:5], shortest(row[5]), *row[6:]) for row in found] == [
+        (
+            7,
+            found[0][1],
+            [row["product_id"] for row in made],
+            [row["reason"] for row in made],
+            [row["category"] for row in made],
+            [row["als"] for row in made],
+            [row["position"] for row in made],
+            [row["purchased"] for row in made],
+        )
+    ]
+    assert found[0][1].hex == KEYS.user_key("1")
+    (((key, value),),) = staging.cached_lists(marked, 7)
+    assert key == f"recsys:7:list:{KEYS.mark(KEYS.user_key('1'))}"
+    assert [(p["id"], p["reason"]) for p in json.loads(value)["products"]] == [
+        (row["product_id"], row["reason"]) for row in made if row["position"]
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(TEXT, TEXT | st.none()), min_size=1, max_size=12))
+def test_scalars_and_json_come_back(connection: psycopg.Connection, rows: list[tuple[str, str | None]]) -> None:
+    catalog = [{"product_id": f"{n}{text}", "name": maybe} for n, (text, maybe) in enumerate(rows)]
+    columns = ["product_id", "parent_id", "name", "category", "brand", "unit_price_micros", "list_price_micros",
+               "image_url", "url", "in_stock"]  # fmt: skip
+    copied(connection, "its_products", staging.copy_rows(frame(CATALOG, catalog), 7, columns))
+    found = connection.execute("SELECT product_id, name, brand FROM its_products ORDER BY product_id").fetchall()
+    assert sorted(found) == sorted((row["product_id"], row["name"], None) for row in catalog)
+    # Characters that JSON escapes and jsonb takes: all but NUL.
+    profiles = [
+        {"person_key": KEYS.user_key(str(n)), "user_type": text, "favourite_categories": [text, maybe or ""]}
+        for n, (text, maybe) in enumerate(rows)
+    ]
+    marked = staging.marked(Frames(LISTS.empty(), SIMILAR_ITEMS.empty(), POPULAR_ITEMS.empty(), CATALOG.empty(),
+                                   frame(USER_PROFILES, profiles)), KEYS, 7)  # fmt: skip
+    copied(connection, "its_profiles", staging.copy_profiles(marked, 7))
+    stored = connection.execute("SELECT person_key, profile FROM its_profiles").fetchall()
+    assert {(key.hex, p["user_type"], *p["favourite_categories"]) for key, p in stored} == {
+        (KEYS.user_key(str(n)), text, text, maybe or "") for n, (text, maybe) in enumerate(rows)
+    }
+
+
+def only_lists(lists: pl.DataFrame) -> Frames:
+    return Frames(lists, SIMILAR_ITEMS.empty(), POPULAR_ITEMS.empty(), CATALOG.empty(), USER_PROFILES.empty())
+
+
+def test_pieces_never_cut_a_person_and_row_order_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = frames([KEYS.user_key(str(n)) for n in range(7)])
+    whole = list(staging.copy_lists(staging.marked(made, KEYS, 1), 1))
+    assert len(whole) == 1
+    monkeypatch.setattr(staging, "ROWS_PER_PIECE", 4)  # a person has 3
+    shuffled = replace(made, lists=made.lists.sample(fraction=1, shuffle=True, seed=1))
+    pieces = list(staging.copy_lists(staging.marked(shuffled, KEYS, 1), 1))
+    assert len(pieces) == 4
+    assert b"".join(pieces) == whole[0]
+    assert whole[0].count(b"\n") == 7
+
+
+def test_the_suppressed_are_left_out() -> None:
+    one, two = KEYS.user_key("1"), KEYS.user_key("2")
+    marked = staging.marked(frames([one, two]), KEYS, 1, {KEYS.mark(one)})
+    assert (
+        set(marked.lists["person_key"])
+        == set(marked.profiles["person_key"])
+        == set(marked.people["person_key"])
+        == {two}
+    )
+
+
+def test_building_ahead_keeps_order_and_errors() -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"1"
+        yield b"2"
+        raise ZeroDivisionError
+
+    seen: list[bytes] = []
+    with ahead(pieces()) as each, pytest.raises(ZeroDivisionError):
+        seen.extend(each)
+    assert seen == [b"1", b"2"]

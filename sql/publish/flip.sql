@@ -1,0 +1,1 @@
+UPDATE live SET generation = %(generation)s

@@ -1,0 +1,1 @@
+UPDATE generations SET state = 'ready' WHERE state = 'live' AND generation <> %(generation)s

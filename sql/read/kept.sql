@@ -1,0 +1,1 @@
+SELECT generation FROM generations WHERE state IN ('staging', 'ready', 'live') ORDER BY generation DESC

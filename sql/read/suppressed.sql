@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM suppressions WHERE mark = ANY(%(marks)s::uuid[]))

@@ -1,0 +1,1 @@
+SELECT suppression_version FROM live
