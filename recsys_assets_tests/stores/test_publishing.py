@@ -62,6 +62,16 @@ def test_what_is_published_stands_in_both_stores(stores: Stores) -> None:
     assert stores.cache.whole(made.generation)
 
 
+def test_views_leave_suppressed_people_out_even_where_their_rows_are_still_there(stores: Stores) -> None:
+    stores.publish(["1", "2"])
+    mark = stores.home.keys.mark(stores.key("1"))
+    with psycopg.connect(stores.postgres_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO suppressions (mark, kind, version) VALUES (%s, 'optout', 1)", [mark])
+        for view in ("live_lists", "live_profiles"):
+            keys = {row[0].hex for row in connection.execute(f"SELECT person_key FROM {view}")}
+            assert keys == {stores.key("2")}, view
+
+
 def test_a_failed_check_or_an_older_day_leaves_what_was_live(stores: Stores) -> None:
     first = stores.publish(["1"])
     publisher, made = stores.publisher, frames([stores.key("1")])
