@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import dagster as dg
@@ -61,7 +62,7 @@ def knobs() -> str:
 
 def _knobs(model: BaseModel, prefix: str) -> Iterator[tuple[str, str, str]]:
     for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
+        value: Any = getattr(model, name)
         if isinstance(value, BaseModel):
             yield from _knobs(value, f"{prefix}{name}.")
         else:

@@ -91,6 +91,10 @@ class Lake:
             return []
         return sorted(date.fromisoformat(entry.name) for entry in folder.iterdir() if any(entry.glob("*.parquet")))
 
+    def modified(self, table: Table, day: date) -> int | None:
+        """When the newest part of one day was written, nanoseconds since 1970; None where there is none."""
+        return max((file.stat().st_mtime_ns for file in self._files(table, [day], None)), default=None)
+
     def _files(self, table: Table, days: Iterable[date], parts: set[str] | None) -> list[Path]:
         files = []
         for day in days:
