@@ -5,7 +5,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import dagster as dg
@@ -62,11 +61,12 @@ def knobs() -> str:
 
 def _knobs(model: BaseModel, prefix: str) -> Iterator[tuple[str, str, str]]:
     for name, field in type(model).model_fields.items():
-        value: Any = getattr(model, name)
+        value = getattr(model, name)
         if isinstance(value, BaseModel):
             yield from _knobs(value, f"{prefix}{name}.")
         else:
-            shown = list(value) if isinstance(value, tuple) else round(value, 4) if isinstance(value, float) else value
+            shown: object = round(value, 4) if isinstance(value, float) else value
+            shown = list(value) if isinstance(value, tuple) else shown
             assert field.description, f"the knob {prefix}{name} has no description"
             yield f"`{prefix}{name}`", f"`{shown}`", field.description
 
