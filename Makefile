@@ -9,7 +9,7 @@ help: ## this list
 demo: environment ## a whole day on real purchases, from nothing to a served list
 	@RECSYS_HOME="$${RECSYS_HOME:-$$HOME/.recsys-demo}" exec .venv/bin/recsys demo
 
-up: environment ## Dagster, MLflow and the API of the home that RECSYS_HOME names, until Ctrl-C
+up: environment ## Dagster, MLflow, the API and the docs of the home that RECSYS_HOME names, until Ctrl-C
 	@exec .venv/bin/recsys up
 
 test: environment ## style, types, import contracts, all tests, coverage
@@ -31,8 +31,9 @@ lock: environment ## resolve requirements.lock anew from pyproject.toml
 		--extra platform --extra local --group dev pyproject.toml -o requirements.lock
 
 clean: ## remove what was made in the checkout (homes stay)
-	rm -rf .venv *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv dbt_project/target *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:
 	@PYTHON='$(PYTHON)' sh .ci/bootstrap
+	@sh .ci/manifest

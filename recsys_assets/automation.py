@@ -5,11 +5,13 @@ from datetime import timedelta
 
 import dagster as dg
 
+from recsys_assets.assets.failures import tell
 from recsys_assets.errors import NotFoundError, RefusedError, StoreError
 from recsys_assets.partitions import ARCHIVE, DAY
 from recsys_assets.resources import Shop
+from recsys_assets.stores.alerts import ways as alert_ways
 
-HISTORY = ("landing_events", "clean_events", "rejected_events", "delivery_audit", "sessions")
+HISTORY = ("landing_events", "clean_events", "rejected_events", "delivery_audit", "sessions", "daily_sales")
 
 # One process per run: a step that starts a process of its own spends more time on imports than on most days' work.
 history = dg.define_asset_job(
@@ -17,7 +19,7 @@ history = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*HISTORY),
     partitions_def=DAY,
     executor_def=dg.in_process_executor,
-    description="Landing to sessions, for a range of days in one run.",
+    description="Landing to sessions and daily sales, for a range of days in one run.",
 )
 daily = dg.define_asset_job(
     "daily",
@@ -50,6 +52,23 @@ def warm_cache(shop: Shop) -> dg.SkipReason:
     return dg.SkipReason(f"{written:,} values written" if written else "Redis is whole and up to date")
 
 
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells people about failed runs, over RECSYS_ALERT_WEBHOOK and RECSYS_ALERT_EMAIL.",
+)
+def alert(context: dg.SensorEvaluationContext, shop: Shop) -> dg.SkipReason:
+    """Nothing to run. What cannot be delivered is logged, and tried again by every tick until it can."""
+    settings = shop.settings
+    ways = alert_ways(settings)
+    told = tell(context.instance, context.cursor, ways, shop.home.config.shop_name, settings.dagster_url)
+    context.update_cursor(told.cursor)
+    if told.problem:
+        context.log.error(f"{told.problem}; the next tick tries again")
+        return dg.SkipReason(told.problem)
+    return dg.SkipReason(f"{told.sent} alerts sent" if ways else "no way is set to send alerts over")
+
+
 # The live lists should never be older than a night that failed once.
 _FRESH = {
     "generation": dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=27))
@@ -60,7 +79,7 @@ def with_policies(assets: Sequence[dg.AssetsDefinition]) -> Sequence[dg.AssetsDe
     """Owners, kinds and freshness, mapped once over all assets."""
 
     def policy(spec: dg.AssetSpec) -> dg.AssetSpec:
-        spec = spec.merge_attributes(kinds={"python"})
+        spec = spec if spec.kinds else spec.merge_attributes(kinds={"python"})
         fresh = _FRESH.get(spec.key.to_user_string())
         return spec.replace_attributes(freshness_policy=fresh) if fresh else spec
 

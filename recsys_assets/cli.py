@@ -1,40 +1,96 @@
-"""`recsys …`: every command, and what a person sees when one fails."""
+"""`recsys …`: every command, and what a person sees when one fails.
 
+Exit codes: 0 it is done; 1 somebody has to mend something; 2 the command line is wrong; 3 a store is away and the same
+call may work later; 130 interrupted (Ctrl-C); 143 terminated. With ``--json`` a failure is one object on stderr:
+``{"error": {"kind": …, "message": …}}``.
+"""
+
+import json
 import sys
+from collections.abc import Sequence
+from itertools import takewhile
 
 import click
 
-from recsys_assets.commands import demo, email, home, ingest, people, publishing, run, show
-from recsys_assets.errors import RecsysError
+from recsys_assets.commands import (
+    alert,
+    backup,
+    completion,
+    demo,
+    doctor,
+    email,
+    home,
+    ingest,
+    migrate,
+    people,
+    publishing,
+    retention,
+    run,
+    show,
+    simulate,
+)
+from recsys_assets.errors import RecsysError, TransientError
+from recsys_assets.stores.files import trouble
 
 EXIT_ERROR = 1
+EXIT_RETRY = 3
 EXIT_INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="recsys-assets")
 def recsys() -> None:
-    """Tomorrow's products for every person in a shop."""
+    """Tomorrow's products for every person in a shop.
+
+    Exit codes: 0 done; 1 somebody has to mend something; 2 wrong command line; 3 a store is away, try again later;
+    130 interrupted; 143 terminated.
+    """
 
 
-for module in (home, ingest, run, publishing, people, show, email, demo):
+for module in (
+    home, ingest, run, retention, publishing, people, show, email, doctor, migrate, backup, alert, completion, simulate,
+    demo,
+):  # fmt: skip
     for command in module.COMMANDS:
         recsys.add_command(command)
 
 
 def main() -> None:
-    """Entry point: a mistake is one message on stderr and exit code 1, never a traceback."""
+    """Entry point: a mistake is one message on stderr and an exit code, never a traceback."""
+    as_json = _wants_json(sys.argv[1:])
     try:
-        recsys(standalone_mode=False)
+        try:
+            recsys(prog_name="recsys", standalone_mode=False)
+        except OSError as error:  # the files of a bucket are read where a lazy frame is collected
+            raise trouble(error) or error from None
     except click.ClickException as error:
-        error.show()
+        if as_json:
+            _fail_json(error, error.format_message())
+        else:
+            error.show()
         sys.exit(error.exit_code)
     except RecsysError as error:
-        click.echo(f"recsys: {error}", err=True)
-        sys.exit(EXIT_ERROR)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("recsys: interrupted", err=True)
+        if as_json:
+            _fail_json(error, str(error))
+        else:
+            click.echo(f"recsys: {error}", err=True)
+        sys.exit(EXIT_RETRY if isinstance(error, TransientError) else EXIT_ERROR)
+    except (click.Abort, KeyboardInterrupt) as error:
+        if as_json:
+            _fail_json(error, "interrupted")
+        else:
+            click.echo("recsys: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    # Read from the words, because a command line that is wrong never gets as far as an option's value.
+    return "--json" in takewhile(lambda word: word != "--", words)
+
+
+def _fail_json(error: BaseException, message: str) -> None:
+    told = {"error": {"kind": type(error).__name__, "message": message}}
+    click.echo(json.dumps(told), err=True)
 
 
 if __name__ == "__main__":

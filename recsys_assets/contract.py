@@ -1,4 +1,4 @@
-"""What a shop sends: the event and the product, field by field. The one source of their schemas, page and importers.
+"""What a shop sends, field by field: events, products, rates, users. The one source of schemas, page and importers.
 
 ``recsys contract`` prints what is made from it; the same documents stand in ``contract_files/`` and a test compares.
 """
@@ -12,15 +12,18 @@ from typing import Any, Literal, get_args
 from recsys_assets.tables import EVENT_TYPES
 from recsys_assets.tuning import EventWeights
 
-Kind = Literal["events", "catalog"]
+Kind = Literal["events", "catalog", "rates", "users"]
 FieldType = Literal[
-    "id", "text", "event_type", "time", "money", "currency", "integer", "number", "boolean", "list", "object",
+    "id", "text", "event_type", "time", "day", "money", "rate", "currency", "integer", "number", "boolean", "list",
+    "object",
 ]  # fmt: skip
 
 MAX_AMOUNT = 1_000_000_000  # of a price, and of price × quantity: nine thousand such rows still sum in 64 bits
 MAX_QUANTITY = 1_000_000
 MAX_LINE_BYTES = 1_000_000
 MAX_TEXT = 100_000  # characters of any one text
+MAX_RATE = 1_000_000_000_000  # and its inverse is the least
+RATE_DIGITS = 30
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,53 @@ PRODUCT_FIELDS = (
     ),
 )
 
-FIELDS: dict[Kind, tuple[Field, ...]] = {"events": EVENT_FIELDS, "catalog": PRODUCT_FIELDS}
+RATE_FIELDS = (
+    Field(
+        "date", "day", "The day from which the rate holds, until the currency's next one.", "2024-05-01", required=True
+    ),
+    Field("currency", "currency", "The currency that is converted.", "USD", required=True),
+    Field("rate", "rate", "What one unit of `currency` is worth in the home's base currency.", 0.9321, required=True),
+)
+
+USER_FIELDS = (
+    Field("user_id", "id", "The person, as events name them.", "u-7", required=True),
+    Field("locale", "text", "Language and region of what they read.", "de-DE"),
+    Field("market", "text", "The shop's own word for where they buy.", "DE"),
+    Field("consent", "boolean", "false: no personal list, and none of older days either. Missing: as last told.", True),
+    Field("transactional_only", "boolean", "true: no marketing mail. Missing: as last told.", False),
+    Field(
+        "attributes",
+        "object",
+        "Anything else that describes a group, no person; in CSV a JSON object.",
+        {"age_group": "25-34", "region": "North"},
+    ),
+    Field(
+        "updated_at",
+        "time",
+        "From when the row holds. Without it: the date in the file's path; else, for the first users file, the home's "
+        "first day, and for later ones the day of delivery.",
+        "2024-05-01T00:00:00Z",
+    ),
+)
+# Never kept, wherever in `attributes` they stand: letters of the key alone, in lower case.
+PERSONAL = (
+    "name", "firstname", "lastname", "middlename", "fullname", "surname", "givenname", "familyname", "mail", "email",
+    "emailaddress", "phone", "phonenumber", "telephone", "mobile", "fax", "address", "postaladdress", "street",
+    "streetaddress", "housenumber", "postcode", "postalcode", "zip", "zipcode", "iban", "passport", "ip", "ipaddress",
+)  # fmt: skip
+
+FIELDS: dict[Kind, tuple[Field, ...]] = {
+    "events": EVENT_FIELDS,
+    "catalog": PRODUCT_FIELDS,
+    "rates": RATE_FIELDS,
+    "users": USER_FIELDS,
+}
+_ONE_ROW: dict[Kind, tuple[str, str]] = {
+    "events": ("Event", "One row of a file of events."),
+    "catalog": ("Product", "One row of a catalogue."),
+    "rates": ("Rate", "One row of a file of exchange rates."),
+    "users": ("User", "One row of a file of users."),
+}
 
 Reason = Literal[
     "line_too_long", "not_utf8", "json_malformed", "csv_malformed", "wrong_type",
@@ -102,9 +151,10 @@ Reason = Literal[
     "updated_at_unreadable", "updated_at_in_future",
     "event_id_invalid", "person_id_invalid", "product_id_invalid", "other_id_invalid", "text_invalid",
     "quantity_unreadable", "price_not_finite", "price_unreadable", "currency_unknown", "number_unreadable",
-    "value_malformed",
+    "value_malformed", "not_a_product", "date_unreadable", "rate_unreadable", "rate_of_base",
     "event_type_unknown", "person_missing", "product_missing", "quantity_zero", "quantity_negative",
-    "price_negative", "rating_out_of_range", "number_out_of_range", "amount_too_large", "event_id_conflict",
+    "price_negative", "rating_out_of_range", "number_out_of_range", "currency_without_rate", "amount_too_large",
+    "event_id_conflict",
 ]  # fmt: skip
 REASONS: tuple[Reason, ...] = get_args(Reason)
 EXPLAINED: dict[Reason, str] = {
@@ -127,18 +177,24 @@ EXPLAINED: dict[Reason, str] = {
     "quantity_unreadable": f"quantity is not a whole number of at most {MAX_QUANTITY:,}.",
     "price_not_finite": "A price is NaN or infinite.",
     "price_unreadable": f"A price is not a decimal number of at most {MAX_AMOUNT:,}.",
-    "currency_unknown": "A currency other than the home's.",
+    "currency_unknown": "The currency of a price is no code of three letters, such as EUR.",
     "number_unreadable": "Another number cannot be read, or is NaN or infinite.",
-    "value_malformed": "in_stock is not true or false, tags no list, or attributes no JSON object.",
+    "value_malformed": "A field for true or false holds something else, tags no list, or attributes no JSON object.",
+    "not_a_product": "A line that sells or returns no product: postage, fees, vouchers, stock corrections.",
+    "date_unreadable": "The date of a rate is missing, or not ISO 8601 (or not as the mapping says).",
+    "rate_unreadable": f"A rate is missing, or no number above 0 (at most {MAX_RATE:,}, {RATE_DIGITS} decimals).",
+    "rate_of_base": "A rate of the home's own currency that is not 1: the file counts in another currency.",
     "event_type_unknown": "event_type is missing or none of the types below.",
-    "person_missing": "Neither user_id nor anon_id.",
+    "person_missing": "Neither user_id nor anon_id; in a users file, no user_id.",
     "product_missing": "No product_id (a `search` needs none).",
     "quantity_zero": "quantity is 0.",
     "quantity_negative": "quantity is negative and the event is no return.",
     "price_negative": "A price is negative.",
     "rating_out_of_range": "rating lies outside its bounds.",
     "number_out_of_range": "Another number lies outside its bounds.",
-    "amount_too_large": f"price × quantity exceeds {MAX_AMOUNT:,}.",
+    "currency_without_rate": "No rate of the event's currency is known for its day or one before; it comes back once "
+    "a rate has landed and the day is cleaned again.",
+    "amount_too_large": f"A price, or price × quantity, exceeds {MAX_AMOUNT:,} in the base currency.",
     "event_id_conflict": "Another row of the day has this event_id and other content; one of them is kept.",
 }
 
@@ -170,6 +226,8 @@ def _property(field: Field) -> dict[str, Any]:
         "text": {"type": ["string", *null], "maxLength": MAX_TEXT},
         "event_type": {"type": "string", "enum": list(EVENT_TYPES)},
         "time": {"type": ["string", *null], "format": "date-time"},
+        "day": {"type": ["string", *null], "format": "date"},
+        "rate": {"type": ["number", *null], "exclusiveMinimum": 0, "maximum": MAX_RATE},
         "currency": {"type": ["string", *null], "pattern": "^[A-Z]{3}$"},
         "money": {"type": ["number", *null]},
         "integer": {"type": ["integer", *null]},
@@ -194,6 +252,10 @@ def examples(kind: Kind) -> list[dict[str, Any]]:
     """Rows that show the contract: a full one and the smallest ones."""
     if kind == "catalog":
         return [example(kind), {"product_id": "p-12"}]
+    if kind == "rates":
+        return [example(kind)]
+    if kind == "users":
+        return [example(kind), {"user_id": "u-7", "consent": False}]
     when = "2024-05-01T09:30:00Z"
     return [
         {k: v for k, v in example(kind).items() if k not in ("query", "results", "rating")},
@@ -209,8 +271,8 @@ def schema(kind: Kind) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of one row."""
     made: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Event" if kind == "events" else "Product",
-        "description": "One row of a file of events." if kind == "events" else "One row of a catalogue.",
+        "title": _ONE_ROW[kind][0],
+        "description": _ONE_ROW[kind][1],
         "type": "object",
         "properties": {field.name: _property(field) for field in FIELDS[kind]},
         "required": [field.name for field in FIELDS[kind] if field.required],
@@ -276,6 +338,30 @@ def page(mapping_file: str) -> str:
         "",
         *_fields_table("catalog"),
         "",
+        "The newest row of a product holds until its next one. A product that a later file leaves out stays as it was,",
+        "because files may hold changes only: one that is no longer sold is told by `in_stock` = false.",
+        "",
+        "## Exchange rates",
+        "",
+        *_fields_table("rates"),
+        "",
+        "A rate is what one unit of the currency is worth in the home's base currency: with the base EUR, 0.9321 for",
+        "USD means 1 USD = 0.9321 EUR. (Tables that say 1 EUR = 1.0728 USD are the other way round: send 1 ÷ 1.0728.)",
+        "Events are converted when a day is cleaned, at the newest rate not after their day; products at the newest",
+        "not after the day that is computed; both half to even to a millionth. An event without a rate is rejected as",
+        "`currency_without_rate`; a product without one is known and not recommended. Of several rates of one day and",
+        "currency, the one that landed last holds; within a file, the last line.",
+        "",
+        "## Users",
+        "",
+        *_fields_table("users"),
+        "",
+        "The file is optional, and may hold everybody or changes only. The newest row of a person holds, but for the",
+        "two wishes, which hold until a later row tells otherwise: `consent` = false is lifted by a later `consent` =",
+        "true and by nothing else. Names, addresses, e-mail addresses and phone numbers are not wanted: other columns",
+        "than these are never kept, and keys of `attributes` with such names are dropped, at any depth, in any case",
+        "and with any of `_- ` between their letters: " + ", ".join(PERSONAL) + ".",
+        "",
         "## Why a row is rejected",
         "",
         "The first reason that holds, in this order. Nothing is lost: rows read = clean + rejected + duplicates.",
@@ -301,5 +387,7 @@ def documents(mapping_file: str) -> dict[str, str]:
     return {
         "event.schema.json": schema_text("events"),
         "product.schema.json": schema_text("catalog"),
+        "rate.schema.json": schema_text("rates"),
+        "user.schema.json": schema_text("users"),
         "CONTRACT.md": page(mapping_file),
     }

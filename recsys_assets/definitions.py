@@ -5,15 +5,28 @@ import itertools
 import dagster as dg
 
 from recsys_assets import automation
-from recsys_assets.assets import evaluation, events, features, generation, landing, lists, models
+from recsys_assets.assets import (
+    dbt_marts,
+    evaluation,
+    events,
+    features,
+    generation,
+    landing,
+    lists,
+    marts,
+    models,
+    people,
+    retention,
+)
 from recsys_assets.resources import Shop
 
 _GROUPS = {
     "events": (landing, events),
-    "features": (features,),
+    "features": (people, features),
     "models": (models, evaluation),
     "lists": (lists,),
-    "publishing": (generation,),
+    "publishing": (generation, retention),
+    "marts": (marts, dbt_marts),
 }
 
 
@@ -27,6 +40,6 @@ def defs() -> dg.Definitions:
         assets=automation.with_policies([a for a in assets if isinstance(a, dg.AssetsDefinition)]),
         jobs=[automation.history, automation.daily],
         schedules=[automation.nightly],
-        sensors=[automation.warm_cache],
+        sensors=[automation.alert, automation.warm_cache],
         resources={"shop": Shop()},
     )

@@ -33,6 +33,11 @@ def window_of(context: dg.AssetExecutionContext) -> Sequence[date]:
     return [date.fromisoformat(key) for key in context.partition_keys]
 
 
+def days_back(window: Sequence[date], late_days: int) -> int:
+    """How far before its days a run redoes what has changed: ``late_days``, and not at all before a range."""
+    return late_days if len(window) == 1 else 0
+
+
 def day_of(context: dg.AssetExecutionContext) -> date:
     """The one day of this run."""
     return date.fromisoformat(context.partition_key)

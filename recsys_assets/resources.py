@@ -10,6 +10,7 @@ from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.publishing import Publisher
+from recsys_assets.stores.suppressions import Suppressions
 from recsys_assets.stores.tracking import Tracking
 from recsys_assets.tuning import Tuning
 
@@ -38,12 +39,17 @@ class Shop(dg.ConfigurableResource[None]):
     @cached_property
     def lake(self) -> Lake:
         """Parquet tables."""
-        return Lake(self.home.lake)
+        return Lake(self.home.lake_url)
 
     @cached_property
     def tracking(self) -> Tracking:
         """MLflow's runs and registry."""
         return Tracking(self.settings.mlflow_postgres_url, self.home.artifacts)
+
+    @cached_property
+    def suppressions(self) -> Suppressions:
+        """Who must not be served."""
+        return Suppressions(Postgres(self.settings.postgres_url), Cache(self.settings.redis_url), self.home.keys)
 
     @cached_property
     def publisher(self) -> Publisher:

@@ -9,46 +9,17 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from recsys_assets.errors import HomeError, SettingsError
 from recsys_assets.identity import KeyRing
+from recsys_assets.setting_values import addresses, folder, lake, one_of, private, url, whole
 from recsys_assets.tuning import Tuning
 
 LAYOUT_VERSION = 1
 CHECKOUT = Path(__file__).resolve().parents[1]  # sql/, templates/, dagster.yaml and workspace.yaml stand there
-
-
-def _path(raw: str) -> Path:
-    return Path(raw).expanduser().resolve()
-
-
-def _secret(raw: str) -> str:
-    if len(raw.encode()) < 16:
-        raise ValueError("has fewer than 16 bytes")
-    return raw
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(raw: str) -> str:
-        parts = urlsplit(raw)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(f"is not a URL that starts with {' or '.join(s + '://' for s in schemes)}")
-        return raw
-
-    return parse
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(raw: str) -> int:
-        if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
-            raise ValueError(f"is not a whole number from {low} to {high}")
-        return int(raw)
-
-    return parse
 
 
 @dataclass(frozen=True)
@@ -62,18 +33,26 @@ class Variable:
     what: str
 
 
-_PG = _url("postgresql")
+_PG, _WEB, _LEVEL = url("postgresql"), url("http", "https"), one_of("debug", "info", "warning", "error")
 VARIABLES = (
-    Variable("RECSYS_HOME", "home", _path, "~/.recsys", "folder that holds all state of one shop"),
-    Variable("RECSYS_SECRET", "secret", _secret, "", "secret of the keys (16 bytes or more); default: the home's own"),
+    Variable("RECSYS_HOME", "home", folder, "~/.recsys", "folder that holds all state of one shop"),
+    Variable("RECSYS_SECRET", "secret", private, "", "secret of the keys (16 bytes or more); default: the home's own"),
     Variable("RECSYS_POSTGRES_URL", "postgres_url", _PG, "", "published tables; default: the home's own server"),
     Variable("RECSYS_DAGSTER_POSTGRES_URL", "dagster_postgres_url", _PG, "", "Dagster's runs and events"),
     Variable("RECSYS_MLFLOW_POSTGRES_URL", "mlflow_postgres_url", _PG, "", "MLflow's tracking and registry"),
-    Variable("RECSYS_REDIS_URL", "redis_url", _url("redis", "rediss"), "", "cache; default: the home's own Valkey"),
-    Variable("RECSYS_API_PORT", "api_port", _whole(0, 65535), "0", "port of the API; 0 = a free one"),
-    Variable("RECSYS_DAGSTER_PORT", "dagster_port", _whole(0, 65535), "0", "port of the Dagster UI; 0 = a free one"),
-    Variable("RECSYS_MLFLOW_PORT", "mlflow_port", _whole(0, 65535), "0", "port of the MLflow UI; 0 = a free one"),
-    Variable("RECSYS_THREADS", "threads", _whole(1, 1024), "2", "threads of model fits; results do not depend on it"),
+    Variable("RECSYS_REDIS_URL", "redis_url", url("redis", "rediss"), "", "cache; default: the home's own Valkey"),
+    Variable("RECSYS_LAKE_URL", "lake_url", lake, "", "the lake: a folder or s3://bucket/prefix; default: in the home"),
+    Variable("RECSYS_API_PORT", "api_port", whole(0, 65535), "0", "port of the API; 0 = a free one"),
+    Variable("RECSYS_DAGSTER_PORT", "dagster_port", whole(0, 65535), "0", "port of the Dagster UI; 0 = a free one"),
+    Variable("RECSYS_MLFLOW_PORT", "mlflow_port", whole(0, 65535), "0", "port of the MLflow UI; 0 = a free one"),
+    Variable("RECSYS_PAGES_PORT", "pages_port", whole(0, 65535), "0", "port of the data and dbt docs; 0 = a free one"),
+    Variable("RECSYS_THREADS", "threads", whole(1, 1024), "2", "threads of model fits; results do not depend on it"),
+    Variable("RECSYS_ALERT_WEBHOOK", "alert_webhook", _WEB, "", "a failed run is posted here as JSON"),
+    Variable("RECSYS_ALERT_EMAIL", "alert_email", addresses, "", "a failed run is mailed to these addresses"),
+    Variable("RECSYS_SMTP_URL", "smtp_url", url("smtp", "smtps"), "", "smtp://user:password@host:port for that mail"),
+    Variable("RECSYS_DAGSTER_URL", "dagster_url", _WEB, "", "where people open the Dagster UI, for links in alerts"),
+    Variable("RECSYS_LOG_FORMAT", "log_format", one_of("text", "json"), "text", "form of the API's log lines"),
+    Variable("RECSYS_LOG_LEVEL", "log_level", _LEVEL, "info", "least level of the API's log lines"),
 )
 
 
@@ -87,10 +66,18 @@ class Settings:
     dagster_postgres_url: str
     mlflow_postgres_url: str
     redis_url: str
+    lake_url: str
     api_port: int
     dagster_port: int
     mlflow_port: int
+    pages_port: int
     threads: int
+    alert_webhook: str
+    alert_email: str
+    smtp_url: str
+    dagster_url: str
+    log_format: str
+    log_level: str
 
     def __repr__(self) -> str:
         return f"Settings(home={str(self.home)!r})"  # URLs and the secret stay out of logs
@@ -126,6 +113,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             values[variable.attribute] = variable.parse(raw) if raw else ""
         except (ValueError, RuntimeError) as error:
             problems.append(f"{variable.name} {error}")
+    if values.get("alert_email") and not values.get("smtp_url"):
+        problems.append("RECSYS_ALERT_EMAIL needs RECSYS_SMTP_URL")
     if problems:
         raise SettingsError("settings refused:\n  " + "\n  ".join(problems))
     return Settings(**values)
@@ -180,11 +169,18 @@ class Home:
     path: Path
     config: HomeConfig
     keys: KeyRing
+    lake_url: str  # parquet tables and models: a folder, or s3://bucket/prefix
 
     @property
     def lake(self) -> Path:
-        """Parquet tables and models."""
-        return self.path / "lake"
+        """The lake's folder.
+
+        Raises:
+            HomeError: the lake is in a bucket.
+        """
+        if self.lake_url.startswith("s3://"):
+            raise HomeError(f"the lake is {self.lake_url}, not a folder of this machine.")
+        return Path(self.lake_url)
 
     @property
     def dagster(self) -> Path:
@@ -205,6 +201,11 @@ class Home:
     def data_docs(self) -> Path:
         """Great Expectations' pages."""
         return self.path / "data_docs"
+
+    @property
+    def dbt_docs(self) -> Path:
+        """The marts' documentation."""
+        return self.path / "dbt_docs"
 
     @property
     def logs(self) -> Path:
@@ -245,7 +246,7 @@ def init_home(
         secret = (path / "secret").read_text().strip()
     else:
         secret = secrets.token_hex(32)
-        _write_private(path / "secret", secret + "\n")
+        write_private(path / "secret", secret + "\n")
     keys = KeyRing(secret.encode())
     try:
         config = HomeConfig(
@@ -259,8 +260,8 @@ def init_home(
         )
     except ValidationError as error:
         raise SettingsError("init refused:\n" + _explain(error)) from error
-    _write_private(path / "home.toml", _home_toml(config))
-    return Home(path, config, keys)
+    write_private(path / "home.toml", _home_toml(config))
+    return Home(path, config, keys, settings.lake_url or str(path / "lake"))
 
 
 def open_home(settings: Settings) -> Home:
@@ -270,16 +271,11 @@ def open_home(settings: Settings) -> Home:
         HomeError: there is none, it is of another layout, its file is wrong, or the secret is another one.
     """
     file = settings.home / "home.toml"
-    if not file.exists():
-        raise HomeError(f"{settings.home} is not a home yet: run `recsys init`, or point RECSYS_HOME at one.")
-    try:
-        config = HomeConfig.model_validate(tomllib.loads(file.read_text()))
-    except tomllib.TOMLDecodeError as error:
-        raise HomeError(f"{file} is not TOML: {error}") from error
-    except ValidationError as error:
-        raise HomeError(f"{file} is refused:\n{_explain(error)}") from error
-    if config.layout != LAYOUT_VERSION:
-        raise HomeError(f"{file} has layout {config.layout}; this version reads layout {LAYOUT_VERSION}.")
+    if (layout := home_layout(settings.home)) > LAYOUT_VERSION:
+        raise newer_layout(file, layout)
+    if layout < LAYOUT_VERSION:
+        raise HomeError(f"{file} has layout {layout}, and this program {LAYOUT_VERSION}: run `recsys migrate`.")
+    config = read_config(file.read_text(), str(file))
     secret_file = settings.home / "secret"
     secret = settings.secret or (secret_file.read_text().strip() if secret_file.exists() else "")
     if not secret:
@@ -290,7 +286,47 @@ def open_home(settings: Settings) -> Home:
             f"the secret is not the one {settings.home} was made with (fingerprint {keys.fingerprint()}, expected "
             f"{config.secret_fingerprint}). Set RECSYS_SECRET back, or start a new home."
         )
-    return Home(settings.home, config, keys)
+    return Home(settings.home, config, keys, settings.lake_url or str(settings.home / "lake"))
+
+
+def read_config(text: str, name: str) -> HomeConfig:
+    """What a ``home.toml`` says; ``name`` is what messages call it.
+
+    Raises:
+        HomeError: it is not TOML, or a value is wrong.
+    """
+    try:
+        return HomeConfig.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise HomeError(f"{name} is not TOML: {error}") from error
+    except ValidationError as error:
+        raise HomeError(f"{name} is refused:\n{_explain(error)}") from error
+
+
+def home_layout(home: Path) -> int:
+    """Version of a home's layout. Read by itself: a newer file may well hold what we would refuse.
+
+    Raises:
+        HomeError: there is no home, or its file cannot be read.
+    """
+    file = home / "home.toml"
+    if not file.exists():
+        raise HomeError(f"{home} is not a home yet: run `recsys init`, or point RECSYS_HOME at one.")
+    try:
+        found = tomllib.loads(file.read_text()).get("layout", 1)
+    except tomllib.TOMLDecodeError as error:
+        raise HomeError(f"{file} is not TOML: {error}") from error
+    if not isinstance(found, int):
+        raise HomeError(f"{file}: layout = {found!r} is not a whole number.")
+    return found
+
+
+def newer_layout(file: Path, layout: int, known: int = LAYOUT_VERSION) -> HomeError:
+    """Why a home of a newer layout is not touched."""
+    return HomeError(
+        f"{file} has layout {layout}; this program knows layouts up to {known}. Use the version of the program that "
+        "made it, or a later one: there is no way back."
+    )
 
 
 def _explain(error: ValidationError) -> str:
@@ -299,7 +335,8 @@ def _explain(error: ValidationError) -> str:
     )
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner may read."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(text)

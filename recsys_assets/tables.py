@@ -66,10 +66,17 @@ class Table:
         return pl.DataFrame(schema=self.columns)
 
 
+def _counts(*names: str) -> DTypes:
+    return dict.fromkeys(names, _COUNT)
+
+
+def _texts(*names: str) -> DTypes:
+    return dict.fromkeys(names, pl.String())
+
+
 # What a shop sends, after reading: people as keys, money as micros, unparsable values null with a `problem`.
 _EVENT: DTypes = {
-    "event_id": pl.String(),
-    "event_type": pl.String(),
+    **_texts("event_id", "event_type"),
     "event_time": _TIME,
     "user_key": _KEY,
     "anon_key": _KEY,
@@ -78,17 +85,14 @@ _EVENT: DTypes = {
     "quantity": pl.Int64(),
     "unit_price_micros": _MONEY,
     "list_price_micros": _MONEY,
-    "currency": pl.String(),
-    "order_id": pl.String(),
-    "query": pl.String(),
+    **_texts("currency", "order_id", "query"),
     "results": pl.Int64(),
     "recommendation_id": pl.String(),
     "position": pl.Int64(),
     "context": pl.String(),
     "dwell_seconds": pl.Float64(),
     "rating": pl.Float64(),
-    "device": pl.String(),
-    "referrer": pl.String(),
+    **_texts("device", "referrer"),
     "event_date": _DAY,
 }
 _SOURCE: DTypes = {
@@ -98,17 +102,13 @@ _SOURCE: DTypes = {
     "row_hash": pl.String(),  # of the row's source fields
 }
 _PRODUCT: DTypes = {
-    "product_id": pl.String(),
-    "parent_id": pl.String(),
-    "name": pl.String(),
-    "description": pl.String(),
+    **_texts("product_id", "parent_id", "name", "description"),
     "category": pl.String(),  # a path: "Grocery > Bread > Rye"
     "brand": pl.String(),
     "unit_price_micros": _MONEY,
     "list_price_micros": _MONEY,
     "currency": pl.String(),
-    "image_url": pl.String(),
-    "url": pl.String(),
+    **_texts("image_url", "url"),
     "tags": pl.List(pl.String()),
     "rating": pl.Float64(),
     "in_stock": pl.Boolean(),
@@ -117,7 +117,17 @@ _PRODUCT: DTypes = {
     "attributes": pl.String(),  # a JSON object, as sent
     "updated_at": _TIME,
 }
+_LANDED: DTypes = {"event_date": _DAY, "landed_at": _TIME} | _SOURCE | {"problem": pl.String()}
+_USER: DTypes = {
+    **_texts("locale", "market"),
+    "consent": pl.Boolean(),  # null: not told
+    "transactional_only": pl.Boolean(),
+    "attributes": pl.String(),  # a JSON object
+}
 _MEMBERS: DTypes = {"als": _SCORE, "item_cf": _SCORE, "popularity": _SCORE, "personal": _SCORE}
+
+_FIGURE: DTypes = {"target": pl.String(), "metric": pl.String(), "k": pl.Int64()}  # target: all / new / repeat
+_INTERVAL: DTypes = {"low": _SHARE, "high": _SHARE, "people": _COUNT}  # 95 %, bootstrap over people
 
 LANDING_EVENTS = Table(
     "landing_events",
@@ -132,6 +142,20 @@ LANDING_CATALOG = Table(
     ("source_file", "source_line"),
     _PRODUCT | {"event_date": _DAY} | _SOURCE | {"problem": pl.String()},
     "Every row of every delivered catalogue file; event_date is the day from which it holds.",
+)
+LANDING_RATES = Table(
+    "landing_rates",
+    "daily",
+    ("source_file", "source_line"),
+    {"currency": pl.String(), "rate": pl.String()} | _LANDED,
+    "Every row of every delivered file of exchange rates; `rate` is the decimal number as sent, exact.",
+)
+LANDING_USERS = Table(
+    "landing_users",
+    "daily",
+    ("source_file", "source_line"),
+    {"user_key": _KEY} | _USER | {"updated_at": _TIME} | _LANDED,
+    "Every row of every delivered users file; event_date is the day from which it holds.",
 )
 CLEAN_EVENTS = Table(
     "clean_events",
@@ -151,14 +175,7 @@ DELIVERY_AUDIT = Table(
     "delivery_audit",
     "daily",
     ("event_date", "source_file"),
-    {
-        "event_date": _DAY,
-        "source_file": pl.String(),
-        "rows": _COUNT,
-        "clean": _COUNT,
-        "rejected": _COUNT,
-        "duplicates": _COUNT,
-    },
+    {"event_date": _DAY, "source_file": pl.String()} | _counts("rows", "clean", "rejected", "duplicates"),
     "Per file and day: rows = clean + rejected + duplicates.",
 )
 SESSIONS = Table(
@@ -169,8 +186,7 @@ SESSIONS = Table(
         "session_id": _KEY,
         "person_key": _KEY,
         "event_date": _DAY,
-        "started_at": _TIME,
-        "ended_at": _TIME,
+        **dict.fromkeys(("started_at", "ended_at"), _TIME),
         "duration_seconds": pl.Int64(),
         "events": _COUNT,
         "views": _COUNT,  # view
@@ -195,6 +211,20 @@ CATALOG = Table(
     _PRODUCT | {"updated_date": _DAY, "not_recommendable": pl.String()},
     "Every product known by the day, at that day's price; `not_recommendable` says why, or is null.",
 )
+USERS = Table(
+    "users",
+    "as_of",
+    ("person_key",),
+    {"person_key": _KEY} | _USER | {"updated_date": _DAY},
+    "Everybody whom users files have named by the day, as last told.",
+)
+IDENTITIES = Table(
+    "identities",
+    "as_of",
+    ("anon_key",),
+    {"anon_key": _KEY, "user_key": _KEY, "first_seen_date": _DAY, "last_seen_date": _DAY},
+    "Anonymous keys seen beside a known user; `user_key` is null where they were seen with several.",
+)
 PRICE_TIERS = Table(
     "price_tiers",
     "as_of",
@@ -210,14 +240,7 @@ ITEM_STATS = Table(
         "product_id": pl.String(),
         "category": pl.String(),  # top of the category path
         "price_tier": pl.String(),
-        "purchases": _COUNT,
-        "buyers": _COUNT,
-        "units": _COUNT,
-        "views": _COUNT,
-        "carts": _COUNT,
-        "returns": _COUNT,
-        "recent_buyers": _COUNT,
-        "recent_purchases": _COUNT,
+        **_counts("purchases", "buyers", "units", "views", "carts", "returns", "recent_buyers", "recent_purchases"),
         "trend": _SHARE,  # recent purchases per day over those of the window before; null where none before
         "view_to_cart": _SHARE,
         "cart_to_purchase": _SHARE,
@@ -225,8 +248,7 @@ ITEM_STATS = Table(
         "average_price_micros": _MONEY,
         "average_quantity": _SHARE,
         "rating": pl.Float64(),
-        "first_sold_date": _DAY,
-        "last_sold_date": _DAY,
+        **dict.fromkeys(("first_sold_date", "last_sold_date"), _DAY),
     },
     "How each product sold over the window.",
 )
@@ -236,13 +258,14 @@ USER_PROFILES = Table(
     ("person_key",),
     {
         "person_key": _KEY,
+        "locale": pl.String(),  # of the users file
+        "market": pl.String(),
         "user_type": pl.String(),  # new / sparse / regular / loyal
         "spending_segment": pl.String(),  # small / low_average / average / high
         "price_tier": pl.String(),
         "orders": _COUNT,
         "purchases": _COUNT,  # lines bought
-        "unique_items": _COUNT,
-        "units": _COUNT,
+        **_counts("unique_items", "units"),
         "lifetime_value_micros": _MONEY,  # bought less returned
         "average_item_price_micros": _MONEY,
         "first_purchase_date": _DAY,
@@ -284,35 +307,14 @@ EVALUATION = Table(
     "evaluation",
     "as_of",
     ("split", "model", "target", "metric", "k"),
-    {
-        "split": pl.String(),  # validation / test
-        "model": pl.String(),
-        "target": pl.String(),  # all / new / repeat
-        "metric": pl.String(),
-        "k": pl.Int64(),
-        "value": _SHARE,
-        "low": _SHARE,  # 95 % bootstrap interval over people
-        "high": _SHARE,
-        "people": _COUNT,
-    },
+    _texts("split", "model") | _FIGURE | {"value": _SHARE} | _INTERVAL,
     "Offline figures; models 'random' and 'ceiling' are the floor and the best attainable.",
 )
 COMPARISONS = Table(
     "comparisons",
     "as_of",
     ("split", "model", "baseline", "target", "metric", "k"),
-    {
-        "split": pl.String(),
-        "model": pl.String(),
-        "baseline": pl.String(),
-        "target": pl.String(),
-        "metric": pl.String(),
-        "k": pl.Int64(),
-        "difference": _SHARE,
-        "low": _SHARE,
-        "high": _SHARE,
-        "people": _COUNT,
-    },
+    _texts("split", "model", "baseline") | _FIGURE | {"difference": _SHARE} | _INTERVAL,
     "Paired differences between models, with 95 % bootstrap intervals over people.",
 )
 CANDIDATES = Table(
@@ -333,8 +335,7 @@ LISTS = Table(
     | {
         "confidence": _SCORE,
         "price_micros": _MONEY,
-        "category": pl.String(),
-        "reason_code": pl.String(),
+        **_texts("category", "reason_code"),
         "reason_count": pl.Int64(),
         "reason": pl.String(),
         "purchased": pl.Boolean(),
@@ -372,11 +373,25 @@ POPULAR_ITEMS = Table(
     "What most people buy lately, overall and per top category.",
 )
 
-TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        LANDING_EVENTS, LANDING_CATALOG, CLEAN_EVENTS, REJECTED_EVENTS, DELIVERY_AUDIT, SESSIONS, CATALOG, PRICE_TIERS,
-        ITEM_STATS, USER_PROFILES, INTERACTIONS, EVALUATION, COMPARISONS, CANDIDATES, LISTS, SIMILAR_ITEMS,
-        POPULAR_ITEMS,
-    )
-}  # fmt: skip
+# Of these two, category '' is the whole shop, and a null is a figure that too few people stand behind.
+DAILY_SALES = Table(
+    "daily_sales",
+    "daily",
+    ("event_date", "category"),
+    {"event_date": _DAY, "category": pl.String()}
+    | _counts("orders", "buyers", "lines", "units")
+    | {"revenue_micros": _MONEY, "returned_units": _COUNT, "returned_micros": _MONEY}
+    | _counts("sessions", "converted_sessions", "visitors", "views", "carts"),
+    "What each top category sold; sessions and visitors of the whole shop.",
+)
+LIST_COVERAGE = Table(
+    "list_coverage",
+    "as_of",
+    ("as_of_date", "category"),
+    {"as_of_date": _DAY, "category": pl.String()}
+    | _counts("products", "recommendable", "listed_products", "served_products", "people", "places", "purchased_places")
+    | {"places_micros": _MONEY},
+    "How much of each top category stands in candidates and in served lists.",
+)
+
+TABLES: dict[str, Table] = {table.name: table for table in list(globals().values()) if isinstance(table, Table)}

@@ -3,6 +3,7 @@
 A home may override any of them in its ``home.toml`` under ``[tuning]``, by the same dotted names.
 """
 
+from datetime import date
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -104,6 +105,31 @@ class UserTypes(_Ascending):
     loyal_from: int = Field(20, ge=1, description="orders from which a person is loyal")
 
 
+class Quality(_Knobs):
+    """What a day is compared with before it may be published: the same weekday, prices and people of the last weeks."""
+
+    weeks: int = Field(4, ge=2, description="weeks before a day that it is compared with")
+    weeks_at_least: int = Field(2, ge=2, description="weeks that must be known before a day can be too small")
+    volume_at_least: float = Field(
+        0.6, ge=0, lt=1, description="share of a weekday's usual events, and of its usual hours, that a day must have"
+    )
+    volume_at_most: float = Field(2.0, gt=1, description="times a weekday's usual events beyond which a check warns")
+    volume_spreads: float = Field(
+        4.0, ge=0, description="spreads (1.48 median deviations) by which a volume must be off to stop; half: to warn"
+    )
+    bot_events: int = Field(10_000, ge=1, description="events in a day beyond which a person is a bot")
+    bot_floor: int = Field(1_000, ge=1, description="events in a day up to which nobody is a bot")
+    bot_times: float = Field(
+        200.0, gt=1, description="beyond bot_floor: times the usual person's events of the day that make a bot"
+    )
+    price_times: float = Field(10.0, gt=1, description="times by which a price is off before it is an outlier")
+    price_days: int = Field(3, ge=1, description="days of sale that must be known before a product's price is judged")
+    price_share: float = Field(
+        0.1, gt=0, lt=1, description="share of the judged sales, or products, from which outliers stop the day"
+    )
+    accept_days: tuple[date, ...] = Field((), description="days that volume and price checks let through")
+
+
 class Tuning(_Knobs):
     """All knobs."""
 
@@ -127,4 +153,25 @@ class Tuning(_Knobs):
     price_tiers: PriceTiers = PriceTiers()
     user_segments: UserSegments = UserSegments()
     user_types: UserTypes = UserTypes()
+    quality: Quality = Quality()
     keep_generations: int = Field(3, ge=2, description="generations kept for rollback")
+    late_days: int = Field(7, ge=0, description="days before a night's day that it redoes where rows came late")
+    retention_days: int = Field(
+        730, ge=0, description="days of events kept, counted back from the newest computed one; 0 = all"
+    )
+    keep_as_of_days: int = Field(
+        30, ge=0, description="newest computed days of which features, models and lists stay in the lake; 0 = all"
+    )
+    dagster_log_days: int = Field(90, ge=1, description="days after which logs of finished Dagster runs are dropped")
+
+    @model_validator(mode="after")
+    def _keeps_what_is_read(self) -> Self:
+        if 0 < self.retention_days < self.window_days:
+            raise ValueError(
+                f"window_days ({self.window_days}) looks further back than retention_days ({self.retention_days}) keeps"
+            )
+        if 0 < self.keep_as_of_days < self.keep_generations:
+            raise ValueError(
+                f"keep_as_of_days ({self.keep_as_of_days}) has to reach keep_generations ({self.keep_generations})"
+            )
+        return self

@@ -24,7 +24,7 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def assets(defs: dg.Definitions) -> str:
     """Group, name and what it is, in the order of the day."""
-    order = ("events", "features", "models", "lists", "publishing")
+    order = ("events", "features", "models", "lists", "publishing", "marts")
     specs = sorted(defs.resolve_all_asset_specs(), key=lambda s: (order.index(s.group_name or ""), s.key))
     return table(
         ("asset", "stage", "what it holds"),

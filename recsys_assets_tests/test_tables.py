@@ -4,13 +4,13 @@ import ast
 from pathlib import Path
 
 import recsys_assets
-from recsys_assets.contract import EVENT_FIELDS, PRODUCT_FIELDS
+from recsys_assets.contract import FIELDS
 from recsys_assets.tables import TABLES
 
 PACKAGE = Path(recsys_assets.__file__).parent
 # Columns of tables, and of the files that become landing tables.
 VOCABULARY = {column for table in TABLES.values() for column in table.columns} | {
-    field.name for field in (*EVENT_FIELDS, *PRODUCT_FIELDS)
+    field.name for fields in FIELDS.values() for field in fields
 }
 
 

@@ -9,12 +9,14 @@ import polars as pl
 
 from recsys_assets.assets.features import PAST_EVENTS, past_events
 from recsys_assets.assets.stage import stage
+from recsys_assets.logic.identities import identities, merged
 from recsys_assets.logic.ranking import Choices
+from recsys_assets.logic.split import windows
 from recsys_assets.models.evaluation import evaluate
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.plots import markdown_image, metrics_by_model
 from recsys_assets.resources import Shop
-from recsys_assets.tables import CATALOG, COMPARISONS, EVALUATION
+from recsys_assets.tables import CATALOG, COMPARISONS, EVALUATION, IDENTITIES
 
 ENOUGH_PEOPLE = 30  # of fewer, an interval over people says nothing
 
@@ -25,14 +27,24 @@ def recommendable(shop: Shop, day: date) -> list[str]:
     return known["product_id"].sort().to_list()
 
 
+def _events(shop: Shop, day: date) -> pl.DataFrame:
+    """The window's events under the links that were known before any held-out day (promise 6)."""
+    events, known = past_events(shop, day), shop.lake.read(IDENTITIES, day)
+    if known.is_empty():
+        return events
+    cutoff = windows(day, shop.tuning.evaluation.holdout_days)["validation"].cutoff
+    before = identities(events, cutoff, shop.tuning.window_days)
+    return merged(events, before.join(known, on="anon_key", how="semi"))  # without those of the erased
+
+
 def read_choices(shop: Shop, day: date) -> Choices:
     """What the validation window of ``day`` chose."""
-    return Choices.from_json(json.loads((shop.lake.folder_of("choices", day) / "choices.json").read_text()))
+    return Choices.from_json(json.loads(shop.lake.get_text("choices", day, "choices.json")))
 
 
 @dg.asset(
     partitions_def=DAY,
-    deps=[PAST_EVENTS, "catalog"],
+    deps=[PAST_EVENTS, "identities", "catalog"],
     description="Figures of every model on days it has not seen, and what the validation window chose.",
     check_specs=[
         dg.AssetCheckSpec(
@@ -49,7 +61,7 @@ def evaluation(
     with stage() as metadata:
         day = day_of(context)
         result = evaluate(
-            past_events(shop, day),
+            _events(shop, day),
             day,
             recommendable(shop, day),
             shop.tuning,
@@ -58,9 +70,8 @@ def evaluation(
         )
         shop.lake.write(EVALUATION, day, result.metrics)
         shop.lake.write(COMPARISONS, day, result.comparisons)
-        folder = shop.lake.folder_of("choices", day)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "choices.json").write_text(json.dumps(result.choices.to_json(), indent=1, sort_keys=True))
+        choices = json.dumps(result.choices.to_json(), indent=1, sort_keys=True)
+        shop.lake.put_text("choices", day, "choices.json", choices)
         plot = metrics_by_model(result.metrics)
         yield dg.MaterializeResult(
             metadata=metadata(

@@ -6,13 +6,16 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from recsys_assets.assets.quality import anomaly_specs, judged, suite_result, suite_spec
 from recsys_assets.assets.stage import report_days, stage
 from recsys_assets.logic.events import clean
-from recsys_assets.partitions import DAY, RANGE_IN_ONE_RUN, window_of
+from recsys_assets.logic.late_days import late_days, told
+from recsys_assets.partitions import DAY, RANGE_IN_ONE_RUN, days_back, window_of
 from recsys_assets.plots import events_per_day, markdown_image
 from recsys_assets.resources import Shop
-from recsys_assets.stores.quality import validate_events
-from recsys_assets.tables import CLEAN_EVENTS, DELIVERY_AUDIT, LANDING_EVENTS, REJECTED_EVENTS
+from recsys_assets.stores.late_days import stale_days
+from recsys_assets.stores.quality.suites import clean_events as clean_events_suite
+from recsys_assets.tables import CLEAN_EVENTS, DELIVERY_AUDIT, LANDING_EVENTS, LANDING_RATES, REJECTED_EVENTS
 
 
 def _spec(name: str, what: str) -> dg.AssetSpec:
@@ -32,11 +35,12 @@ def _spec(name: str, what: str) -> dg.AssetSpec:
             blocking=True,
             description="Per file and day: landed rows = clean + rejected + redelivered duplicates.",
         ),
+        suite_spec("clean_events", "events_keep_the_contract"),
+        *anomaly_specs(),
         dg.AssetCheckSpec(
-            "events_keep_the_contract",
-            asset="clean_events",
-            blocking=True,
-            description="The Great Expectations suite; its pages are the data docs.",
+            "late_days_are_redone",
+            asset="delivery_audit",
+            description="Every earlier day is what has landed. Days more than `late_days` ago are only named.",
         ),
     ],
     backfill_policy=RANGE_IN_ONE_RUN,
@@ -44,29 +48,34 @@ def _spec(name: str, what: str) -> dg.AssetSpec:
 def clean_and_rejected_events(
     context: dg.AssetExecutionContext, shop: Shop
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Cleans the landed rows of a whole range of days at once."""
+    """Cleans the landed rows of a whole range of days at once, and those of late days before a single one."""
     with stage() as metadata:
-        window = window_of(context)
+        own = window_of(context)
+        stale = stale_days(shop.lake, shop.home.config, own[0])
+        late = late_days(stale, own[0], days_back(own, shop.tuning.late_days))
+        window = [*late.redo, *own]
         landed = shop.lake.scan_landed(LANDING_EVENTS, window).collect()
-        cleaned = clean(landed)
+        rates = shop.lake.landed_until(LANDING_RATES, window[-1])
+        cleaned = clean(landed, rates, shop.home.config.currency)
+        events, odd = judged(shop, cleaned.clean, window, own)
         written = {
             table.name: shop.lake.write_daily(table, window, frame)
             for table, frame in (
-                (CLEAN_EVENTS, cleaned.clean),
+                (CLEAN_EVENTS, events),
                 (REJECTED_EVENTS, cleaned.rejected),
                 (DELIVERY_AUDIT, cleaned.audit),
             )
         }
-        counts = cleaned.clean.group_by("event_date", "event_type").agg(count=pl.len())
+        counts = events.group_by("event_date", "event_type").agg(count=pl.len())
         totals = cleaned.audit.select(pl.col("rows", "clean", "rejected", "duplicates").sum()).row(0, named=True)
         more: dict[str, dict[str, Any]] = {
             "clean_events": {
                 "days_without_events": len(window) - counts["event_date"].n_unique(),
-                "flagged": dict(cleaned.clean["flag"].drop_nulls().value_counts(sort=True).iter_rows()),
+                "flagged": dict(events["flag"].drop_nulls().value_counts(sort=True).iter_rows()),
                 "events_per_day": dg.MetadataValue.md(markdown_image(events_per_day(counts), "events per day")),
             },
             "rejected_events": {"reasons": dict(cleaned.rejected["reason"].value_counts(sort=True).iter_rows())},
-            "delivery_audit": totals,
+            "delivery_audit": totals | {"late_days_redone": [day.isoformat() for day in late.redo]},
         }
         for table, days in written.items():
             yield report_days(context, table, days, metadata, **more[table])
@@ -78,16 +87,15 @@ def clean_and_rejected_events(
             passed=landed.height == totals["rows"] == accounted and per_file == 0,
             metadata={"landed": landed.height, **totals},
         )
-        results = validate_events(cleaned.clean, shop.home.data_docs, (window[0], window[-1]))
-        failed = [result for result in results if not result.ok]
         yield dg.AssetCheckResult(
-            asset_key="clean_events",
-            check_name="events_keep_the_contract",
-            passed=not failed,
-            description="; ".join(f"{result.what}: {result.observed}" for result in failed) or "all expectations hold",
-            metadata={
-                "expectations": len(results),
-                "failed": len(failed),
-                "data_docs": dg.MetadataValue.path(str(shop.home.data_docs / "index.html")),
-            },
+            asset_key="delivery_audit",
+            check_name="late_days_are_redone",
+            passed=not late.older,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=told(late.older),
+            metadata={"days": len(late.older)},
         )
+        about = f"{window[0]} to {window[-1]}"
+        suite = clean_events_suite((window[0], window[-1]))
+        yield suite_result(shop, "clean_events", "events_keep_the_contract", events, suite, about)
+        yield from odd

@@ -1,10 +1,12 @@
 """Clean events and catalogue → sessions per day; catalogue, tiers, statistics, profiles, interactions as of a day."""
 
-from datetime import date
+from collections.abc import Iterator
+from datetime import date, timedelta
 
 import dagster as dg
 import polars as pl
 
+from recsys_assets.assets.quality import catalog_prices_result, spec, suite_result, suite_spec
 from recsys_assets.assets.stage import report_days, stage
 from recsys_assets.logic import catalog as catalog_logic
 from recsys_assets.logic import interactions as interactions_logic
@@ -12,19 +14,26 @@ from recsys_assets.logic import item_stats as item_stats_logic
 from recsys_assets.logic import price_tiers as price_tiers_logic
 from recsys_assets.logic import profiles as profiles_logic
 from recsys_assets.logic import sessions as sessions_logic
-from recsys_assets.partitions import DAY, RANGE_IN_ONE_RUN, day_of, upstream_window, window_of
+from recsys_assets.logic.identities import merged, merged_people
+from recsys_assets.logic.outliers import usable
+from recsys_assets.partitions import DAY, RANGE_IN_ONE_RUN, day_of, days_back, upstream_window, window_of
 from recsys_assets.plots import markdown_image, sessions_per_day
 from recsys_assets.resources import Shop
 from recsys_assets.stores.lake import days_between
+from recsys_assets.stores.late_days import outdated
+from recsys_assets.stores.quality import suites
 from recsys_assets.tables import (
     CATALOG,
     CLEAN_EVENTS,
+    IDENTITIES,
     INTERACTIONS,
     ITEM_STATS,
     LANDING_CATALOG,
+    LANDING_RATES,
     PRICE_TIERS,
     SESSIONS,
     USER_PROFILES,
+    USERS,
 )
 from recsys_assets.tuning import Tuning
 
@@ -41,8 +50,13 @@ def window_days(shop: Shop, as_of: date) -> list[date]:
 
 
 def past_events(shop: Shop, as_of: date) -> pl.DataFrame:
-    """Clean events of the window that ends with ``as_of``."""
-    return shop.lake.scan(CLEAN_EVENTS, window_days(shop, as_of)).collect()
+    """Clean events of the window that ends with ``as_of``, without bots and without prices that are outliers."""
+    return usable(shop.lake.scan(CLEAN_EVENTS, window_days(shop, as_of))).collect()
+
+
+def events_of_people(shop: Shop, as_of: date) -> pl.DataFrame:
+    """The same, with what was done before a login under the user who logged in."""
+    return merged(past_events(shop, as_of), shop.lake.read(IDENTITIES, as_of))
 
 
 @dg.asset(
@@ -53,8 +67,10 @@ def past_events(shop: Shop, as_of: date) -> pl.DataFrame:
 )
 def sessions(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
-        window = window_of(context)
-        events = shop.lake.scan(CLEAN_EVENTS, window).collect()
+        own = window_of(context)
+        before = days_between(own[0] - timedelta(days_back(own, shop.tuning.late_days)), own[0])[:-1]
+        window = [*outdated(shop.lake, SESSIONS, before), *own]
+        events = usable(shop.lake.scan(CLEAN_EVENTS, window)).collect()
         frame = sessions_logic.sessions(events, shop.tuning.session_gap_minutes)
         plot = sessions_per_day(frame.group_by("event_date", "converted").agg(count=pl.len()))
         return report_days(
@@ -71,16 +87,25 @@ def sessions(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeRes
     partitions_def=DAY,
     deps=[dg.AssetDep("landing_events", partition_mapping=_WINDOW), PAST_EVENTS],
     description=CATALOG.what,
+    check_specs=[
+        suite_spec("catalog", "catalog_keeps_its_rules"),
+        spec("catalog", "catalog_prices_are_usual", "Products cost about what people paid for them in the last weeks."),
+    ],
 )
-def catalog(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
+def catalog(
+    context: dg.AssetExecutionContext, shop: Shop
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     with stage() as metadata:
         day = day_of(context)
         known = days_between(shop.home.config.first_day, day)  # a product may be older than the window
         landed = shop.lake.scan_landed(LANDING_CATALOG, known).collect()
-        frame = catalog_logic.catalog(landed, past_events(shop, day), day)
+        rates = shop.lake.landed_until(LANDING_RATES, day)
+        frame = catalog_logic.catalog(landed, past_events(shop, day), day, rates, shop.home.config.currency)
         shop.lake.write(CATALOG, day, frame)
         not_recommendable = frame["not_recommendable"].drop_nulls().value_counts(sort=True).rows()
-        return dg.MaterializeResult(metadata=metadata(frame.height, not_recommendable=dict(not_recommendable)))
+        yield dg.MaterializeResult(metadata=metadata(frame.height, not_recommendable=dict(not_recommendable)))
+        yield suite_result(shop, "catalog", "catalog_keeps_its_rules", frame, suites.catalog(day), str(day))
+        yield catalog_prices_result(shop, "catalog_prices_are_usual", frame, day)
 
 
 @dg.asset(partitions_def=DAY, deps=["catalog"], description=PRICE_TIERS.what)
@@ -91,47 +116,53 @@ def price_tiers(context: dg.AssetExecutionContext, shop: Shop) -> dg.Materialize
         return dg.MaterializeResult(metadata=metadata(shop.lake.write(PRICE_TIERS, day, frame)))
 
 
-@dg.asset(partitions_def=DAY, deps=[PAST_EVENTS, "catalog", "price_tiers"], description=ITEM_STATS.what)
+@dg.asset(partitions_def=DAY, deps=[PAST_EVENTS, "identities", "catalog", "price_tiers"], description=ITEM_STATS.what)
 def item_stats(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
         frame = item_stats_logic.item_stats(
-            past_events(shop, day), lake.read(CATALOG, day), lake.read(PRICE_TIERS, day), day, shop.tuning
+            events_of_people(shop, day), lake.read(CATALOG, day), lake.read(PRICE_TIERS, day), day, shop.tuning
         )
         return dg.MaterializeResult(metadata=metadata(lake.write(ITEM_STATS, day, frame)))
 
 
 @dg.asset(
     partitions_def=DAY,
-    deps=[PAST_EVENTS, PAST_SESSIONS, "item_stats"],
+    deps=[PAST_EVENTS, PAST_SESSIONS, "identities", "users", "item_stats"],
     description=USER_PROFILES.what,
+    check_specs=[suite_spec("user_profiles", "profiles_keep_their_rules")],
 )
-def user_profiles(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
+def user_profiles(
+    context: dg.AssetExecutionContext, shop: Shop
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
         frame = profiles_logic.user_profiles(
-            past_events(shop, day),
-            lake.scan(SESSIONS, window_days(shop, day)).collect(),
+            events_of_people(shop, day),
+            merged_people(lake.scan(SESSIONS, window_days(shop, day)).collect(), lake.read(IDENTITIES, day)),
             lake.read(ITEM_STATS, day),
+            lake.read(USERS, day),
             day,
             shop.tuning,
             shop.home.config.time_zone,
         )
         lake.write(USER_PROFILES, day, frame)
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata=metadata(
                 frame.height,
                 user_types=dict(frame["user_type"].value_counts(sort=True).rows()),
                 spending_segments=dict(frame["spending_segment"].drop_nulls().value_counts(sort=True).rows()),
             )
         )
+        suite = suites.user_profiles(day)
+        yield suite_result(shop, "user_profiles", "profiles_keep_their_rules", frame, suite, str(day))
 
 
-@dg.asset(partitions_def=DAY, deps=[PAST_EVENTS], description=INTERACTIONS.what)
+@dg.asset(partitions_def=DAY, deps=[PAST_EVENTS, "identities"], description=INTERACTIONS.what)
 def interactions(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
         day = day_of(context)
-        frame = interactions_logic.interactions(past_events(shop, day), day, shop.tuning)
+        frame = interactions_logic.interactions(events_of_people(shop, day), day, shop.tuning)
         shop.lake.write(INTERACTIONS, day, frame)
         present = set(shop.lake.days(CLEAN_EVENTS))
         return dg.MaterializeResult(

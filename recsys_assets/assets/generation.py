@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from recsys_assets.assets.models import model_folder
+from recsys_assets.assets.models import VERSION_FILE, folder_name
+from recsys_assets.assets.people import follow_users_files
 from recsys_assets.assets.stage import stage
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.resources import Shop
@@ -12,12 +13,13 @@ from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS, U
 
 @dg.asset(
     partitions_def=DAY,
-    deps=["lists", "similar_items", "popular_items", "catalog", "user_profiles", "blend"],
+    deps=["lists", "similar_items", "popular_items", "catalog", "user_profiles", "users", "identities", "blend"],
     description="The published lists of the day; readers see it whole or the one before.",
 )
 def generation(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
+        withheld = follow_users_files(shop)
         published = shop.publisher.publish(
             day,
             Frames(
@@ -27,7 +29,7 @@ def generation(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeR
                 products=lake.read(CATALOG, day),
                 profiles=lake.read(USER_PROFILES, day),
             ),
-            model_version=(model_folder(shop, "blend", day) / "version.txt").read_text(),
+            model_version=lake.get_text(folder_name("blend"), day, VERSION_FILE),
             keep=shop.tuning.keep_generations,
             progress=context.log.info,
         )
@@ -37,6 +39,6 @@ def generation(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeR
                 generation=published.generation,
                 list_hash=published.list_hash,
                 seconds_per_step=published.seconds,
-                problems=list(published.problems),
+                problems=[*([withheld.cache_problem] if withheld.cache_problem else []), *published.problems],
             )
         )

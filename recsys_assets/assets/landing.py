@@ -1,6 +1,6 @@
 """Event and catalogue files of the shop → landing."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import polars as pl
@@ -19,9 +19,13 @@ def landing_events(context: dg.AssetExecutionContext, shop: Shop) -> dg.Material
         lake, reports = shop.lake, []
         for source in shop.home.config.sources:
             reports += ingest(lake, shop.home, source, now=datetime.now(UTC), progress=context.log.info)
-        window = window_of(context)
-        per_day = lake.scan_landed(LANDING_EVENTS, window).group_by("event_date").agg(_rows=pl.len()).collect()
         new = [report for report in reports if not report.already_delivered]
+        window = window_of(context)
+        changed = {
+            date.fromisoformat(day) for report in new if report.table == LANDING_EVENTS.name for day in report.changed
+        }
+        window = [*sorted(day for day in changed if day < window[0]), *window]
+        per_day = lake.scan_landed(LANDING_EVENTS, window).group_by("event_date").agg(_rows=pl.len()).collect()
         return report_days(
             context,
             "landing_events",

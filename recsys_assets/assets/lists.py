@@ -8,25 +8,39 @@ import polars as pl
 
 from recsys_assets.assets.evaluation import read_choices, recommendable
 from recsys_assets.assets.models import load_blend
+from recsys_assets.assets.quality import suite_result, suite_spec
 from recsys_assets.assets.stage import stage
 from recsys_assets.logic.hashing import list_hash
 from recsys_assets.logic.popular import popular_items as popular
 from recsys_assets.logic.ranking import rank
+from recsys_assets.logic.users import withheld
 from recsys_assets.models.base import Interactions
 from recsys_assets.models.candidates import candidates as level_1
 from recsys_assets.models.item_cf import ItemCf
 from recsys_assets.models.similar import similar_items as similar
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.resources import Shop
-from recsys_assets.tables import CANDIDATES, CATALOG, INTERACTIONS, ITEM_STATS, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS
+from recsys_assets.stores.quality import suites
+from recsys_assets.tables import (
+    CANDIDATES,
+    CATALOG,
+    INTERACTIONS,
+    ITEM_STATS,
+    LISTS,
+    POPULAR_ITEMS,
+    SIMILAR_ITEMS,
+    USERS,
+)
 
 
-@dg.asset(partitions_def=DAY, deps=["blend", "interactions", "catalog"], description=CANDIDATES.what)
+@dg.asset(partitions_def=DAY, deps=["blend", "interactions", "catalog", "users"], description=CANDIDATES.what)
 def candidates(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
         model = load_blend(shop, day)
-        history = Interactions.from_frame(lake.read(INTERACTIONS, day), model.product_ids)
+        refused = withheld(lake.read(USERS, day))
+        asked = lake.read(INTERACTIONS, day).join(refused, on="person_key", how="anti", maintain_order="left")
+        history = Interactions.from_frame(asked, model.product_ids)
         listable = np.isin(model.product_ids, np.array(recommendable(shop, day), dtype=np.str_))
         choices = read_choices(shop, day)
         blocks = list(level_1(model, history, listable, choices, shop.tuning))
@@ -40,14 +54,7 @@ def candidates(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeR
     partitions_def=DAY,
     deps=["candidates", "catalog", "item_stats", "interactions"],
     description=LISTS.what,
-    check_specs=[
-        dg.AssetCheckSpec(
-            "lists_are_whole",
-            asset="lists",
-            blocking=True,
-            description="Nobody of the candidates is missing, no product twice, prices are the day's own.",
-        )
-    ],
+    check_specs=[suite_spec("lists", "lists_are_whole")],
 )
 def lists(context: dg.AssetExecutionContext, shop: Shop) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     with stage() as metadata:
@@ -72,41 +79,47 @@ def lists(context: dg.AssetExecutionContext, shop: Shop) -> Iterator[dg.Material
                 list_hash=list_hash(frame),
             )
         )
-        problems = {
-            "people without a list": pool["person_key"].n_unique() - frame["person_key"].n_unique(),
-            "products twice in a list": frame.height - frame.select("person_key", "product_id").n_unique(),
-            "prices that are not the catalogue's": frame.join(
-                facts.select("product_id", _price="unit_price_micros"), on="product_id"
-            )
-            .filter(pl.col._price.ne_missing(pl.col.price_micros))
-            .height,
-            "rows without a reason": frame["reason"].null_count(),
-        }
-        found = {what: count for what, count in problems.items() if count}
-        yield dg.AssetCheckResult(
-            passed=not found,
-            description="; ".join(f"{count} {what}" for what, count in found.items()) or "whole",
-            metadata=problems,
-        )
+        suite = suites.lists(shop.tuning, pool["person_key"].n_unique())
+        yield suite_result(shop, "lists", "lists_are_whole", suites.beside(frame, facts, "product_id"), suite, str(day))
 
 
-@dg.asset(partitions_def=DAY, deps=["blend", "interactions", "catalog"], description=SIMILAR_ITEMS.what)
-def similar_items(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
+@dg.asset(
+    partitions_def=DAY,
+    deps=["blend", "interactions", "catalog"],
+    description=SIMILAR_ITEMS.what,
+    check_specs=[suite_spec("similar_items", "similar_items_are_whole")],
+)
+def similar_items(
+    context: dg.AssetExecutionContext, shop: Shop
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
         model = load_blend(shop, day).models["item_cf"]
         assert isinstance(model, ItemCf)
         train = Interactions.from_frame(lake.read(INTERACTIONS, day), model.product_ids)
         listable = np.isin(model.product_ids, np.array(recommendable(shop, day), dtype=np.str_))
-        frame = similar(model, train, listable, lake.read(CATALOG, day), shop.tuning)
+        facts = lake.read(CATALOG, day)
+        frame = similar(model, train, listable, facts, shop.tuning)
         lake.write(SIMILAR_ITEMS, day, frame)
-        return dg.MaterializeResult(metadata=metadata(frame.height, products=frame["product_id"].n_unique()))
+        yield dg.MaterializeResult(metadata=metadata(frame.height, products=frame["product_id"].n_unique()))
+        seen = suites.beside(frame, facts, "similar_product_id")
+        yield suite_result(shop, "similar_items", "similar_items_are_whole", seen, suites.similar_items(), str(day))
 
 
-@dg.asset(partitions_def=DAY, deps=["item_stats", "catalog"], description=POPULAR_ITEMS.what)
-def popular_items(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
+@dg.asset(
+    partitions_def=DAY,
+    deps=["item_stats", "catalog"],
+    description=POPULAR_ITEMS.what,
+    check_specs=[suite_spec("popular_items", "popular_items_are_whole")],
+)
+def popular_items(
+    context: dg.AssetExecutionContext, shop: Shop
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
-        frame = popular(lake.read(ITEM_STATS, day), lake.read(CATALOG, day), shop.tuning)
+        facts = lake.read(CATALOG, day)
+        frame = popular(lake.read(ITEM_STATS, day), facts, shop.tuning)
         lake.write(POPULAR_ITEMS, day, frame)
-        return dg.MaterializeResult(metadata=metadata(frame.height, categories=frame["category"].n_unique() - 1))
+        yield dg.MaterializeResult(metadata=metadata(frame.height, categories=frame["category"].n_unique() - 1))
+        seen, suite = suites.beside(frame, facts, "product_id"), suites.popular_items(shop.tuning)
+        yield suite_result(shop, "popular_items", "popular_items_are_whole", seen, suite, str(day))

@@ -2,7 +2,6 @@
 
 import hashlib
 from datetime import date
-from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -27,14 +26,23 @@ FLAVOURS = {
 }
 
 
-def model_folder(shop: Shop, name: str, day: date) -> Path:
-    """Where the arrays of a model stand in the lake."""
-    return shop.lake.folder_of(f"models/{name}", day)
+VERSION_FILE = "version.txt"
+
+
+def folder_name(model: str) -> str:
+    """Name of the lake's folders of a model's arrays."""
+    return f"models/{model}"
+
+
+def load_model(shop: Shop, name: str, day: date) -> Recommender:
+    """The model that was made on ``day``."""
+    with shop.lake.folder(folder_name(name), day) as folder:
+        return load(name, folder)
 
 
 def load_blend(shop: Shop, day: date) -> Blend:
     """The blend that was made on ``day``."""
-    blend = load("blend", model_folder(shop, "blend", day))
+    blend = load_model(shop, "blend", day)
     assert isinstance(blend, Blend)
     return blend
 
@@ -78,7 +86,8 @@ def _member(name: str) -> dg.AssetsDefinition:
             model = make_blend(shop.tuning, read_choices(shop, day), shop.settings.threads).models[name]
             with _record(context, shop, model, day) as run:
                 model.fit(train)
-                save(model, model_folder(shop, name, day))
+                with shop.lake.new_folder(folder_name(name), day) as folder:
+                    save(model, folder)
                 run.log_metrics(_figures(shop, day, name))
                 return dg.MaterializeResult(
                     metadata=metadata(len(train.product_ids), people=len(train.person_keys), mlflow_run=run.run_id)
@@ -100,17 +109,16 @@ def blend(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult
         day = day_of(context)
         made = make_blend(shop.tuning, read_choices(shop, day), shop.settings.threads)
         for name in MEMBERS:
-            made.models[name] = load(name, model_folder(shop, name, day))
+            made.models[name] = load_model(shop, name, day)
         made.product_ids = made.models[MEMBERS[0]].arrays()["product_ids"].astype(np.str_)
-        folder = model_folder(shop, "blend", day)
-        save(made, folder)
-        with _record(context, shop, made, day) as run:
+        with _record(context, shop, made, day) as run, shop.lake.new_folder(folder_name("blend"), day) as folder:
+            save(made, folder)
             run.log_metrics(_figures(shop, day, "published"))
             run.log_figure("ndcg_at_10", metrics_by_model(shop.lake.read(EVALUATION, day)))
             version = shop.tracking.register(run.run_id, folder)
             # The gate before this point is the blocking check of `evaluation`.
             shop.tracking.set_alias(version, "champion")
-        (folder / "version.txt").write_text(f"recsys/{version}")
+            (folder / VERSION_FILE).write_text(f"recsys/{version}")
         return dg.MaterializeResult(
             metadata=metadata(
                 len(made.product_ids), weights=made.weights, mlflow_run=run.run_id, model_version=f"recsys/{version}"

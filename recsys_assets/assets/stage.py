@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from recsys_assets.errors import PermanentError, TransientError
+from recsys_assets.stores.files import trouble
 
 RETRIES, RETRY_SECONDS = 2, 5
 
@@ -28,7 +29,10 @@ def stage() -> Iterator[Metadata]:
         return {"dagster/row_count": rows, "seconds": dg.MetadataValue.float(seconds), **more}
 
     try:
-        yield metadata
+        try:
+            yield metadata
+        except OSError as error:  # the files of a bucket are read where a lazy frame is collected
+            raise trouble(error) or error from None
     except PermanentError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     except TransientError as error:
@@ -40,10 +44,16 @@ def report_days(
 ) -> dg.MaterializeResult[None]:
     """Each day's rows stand on that day; what holds for the whole window (``more``) stands on its last day.
 
-    Dagster would otherwise repeat the window's metadata, plots included, on every one of its days.
+    Dagster would otherwise repeat the window's metadata, plots included, on every one of its days. A day that is none
+    of the run's own (a late one) gets its materialization here.
     """
+    own = set(context.partition_keys)
     for day, rows in written.items():
-        context.add_asset_metadata({"dagster/row_count": rows}, asset, day.isoformat())
+        count = {"dagster/row_count": rows}
+        if day.isoformat() in own:
+            context.add_asset_metadata(count, asset, day.isoformat())
+        else:
+            context.log_event(dg.AssetMaterialization(asset, partition=day.isoformat(), metadata=count))
     last = max(written)
     context.add_asset_metadata(metadata(written[last], **more), asset, last.isoformat())
     return dg.MaterializeResult(asset_key=asset)

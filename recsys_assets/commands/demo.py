@@ -15,7 +15,8 @@ import click
 import polars as pl
 
 from recsys_assets.commands.email import write_order_confirmation
-from recsys_assets.commands.run import Stage, launch
+from recsys_assets.commands.output import JSON, announcer, plain, print_line
+from recsys_assets.commands.run import Stage, launch, stages_json
 from recsys_assets.errors import StoreError
 from recsys_assets.local.up import platform
 from recsys_assets.settings import CHECKOUT, Home, Source, init_home, load_settings
@@ -42,9 +43,10 @@ PAIRS = (("blend", "popularity", "new", "new products"), ("published", "personal
 
 
 @click.command()
-def demo() -> None:
+@JSON
+def demo(as_json: bool) -> None:
     """Run a whole day on Complete Journey: 1.47 million real purchase lines of 2,469 households."""
-    started = time.monotonic()
+    started, say = time.monotonic(), announcer(as_json)
     settings = load_settings()
     home = init_home(
         settings,
@@ -55,19 +57,24 @@ def demo() -> None:
         shop_name="Complete Journey",
         sources=(Source(format="complete_journey", path="package"),),
     )
-    with platform(settings, home, SERVICES, click.echo) as running:
+    with platform(settings, home, SERVICES, say) as running:
         stages = {
-            "history": launch(running, "history", (FIRST_DAY, LAST_DAY), click.echo),
-            "daily": launch(running, "daily", (LAST_DAY, LAST_DAY), click.echo),
+            "history": launch(running, "history", (FIRST_DAY, LAST_DAY), say),
+            "daily": launch(running, "daily", (LAST_DAY, LAST_DAY), say),
         }
         live = next(generation for generation in generations(running.servers.postgres_url) if generation.live)
         wait_for(running.address("api"), live.generation)
         answers = {who: ask(running.address("api"), who) for who in (HOUSEHOLD, STRANGER)}
         order = home.exports / "mail" / "order.json"
         order.parent.mkdir(parents=True, exist_ok=True)
-        order.write_text(json.dumps(last_order(home, Lake(home.lake).read(CATALOG, LAST_DAY)), indent=1))
+        order.write_text(json.dumps(last_order(home, Lake(home.lake_url).read(CATALOG, LAST_DAY)), indent=1))
         mail = write_order_confirmation(running.servers, home, home.keys.user_key(HOUSEHOLD), order, order.parent)
-    click.echo("\n".join(screen(home, stages, answers, mail, live, time.monotonic() - started)))
+    seconds = time.monotonic() - started
+    if as_json:
+        told = {job: stages_json(written) for job, written in stages.items()}
+        print_line({"home": home.path, "seconds": seconds, "live": plain(live), "stages": told, "mail": mail})
+    else:
+        click.echo("\n".join(screen(home, stages, answers, mail, live, seconds)))
 
 
 def ask(api: str, user_id: str) -> Mapping[str, Any]:
@@ -101,7 +108,7 @@ def _get(url: str) -> Mapping[str, Any]:
 
 def last_order(home: Home, catalog: pl.DataFrame) -> dict[str, Any]:
     """The household's newest purchase of several products, as an order that a shop would send to the e-mail."""
-    lake = Lake(home.lake)
+    lake = Lake(home.lake_url)
     bought = (
         lake.scan(CLEAN_EVENTS, lake.days(CLEAN_EVENTS))
         .filter((pl.col.user_key == home.keys.user_key(HOUSEHOLD)) & (pl.col.event_type == "purchase"))
@@ -137,7 +144,7 @@ def screen(
     seconds: float,
 ) -> list[str]:
     """The lines of the one screen that a demo ends with."""
-    lake = Lake(home.lake)
+    lake = Lake(home.lake_url)
     lines = [
         "",
         f"A whole day on Complete Journey, {FIRST_DAY} to {LAST_DAY}, in {seconds:.0f} s",

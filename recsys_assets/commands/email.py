@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from recsys_assets.commands.home import context
+from recsys_assets.commands.output import JSON, print_json
 from recsys_assets.commands.people import ANON, key_of
 from recsys_assets.errors import SourceError
 from recsys_assets.local.supervisor import Servers, servers
@@ -15,13 +16,15 @@ from recsys_assets.logic.emails import Offer, Order, Sender, render
 from recsys_assets.settings import CHECKOUT, Home
 from recsys_assets.stores.postgres import Postgres, rows, schema_version
 
+WITH_WISHES = 5  # the schema from which on users files' wishes stand in Postgres
 LOOKED_AT = 50  # of a list: enough that four are left when the order's own products and variants are out
 
 
 def write_order_confirmation(found: Servers, home: Home, key: str, order_file: Path, out: Path) -> list[Path]:
     """Renders the order confirmation of the person with ``key``; the HTML file and the text file.
 
-    Somebody without a list, opted out or unknown, gets what is popular; before the first generation, no offers.
+    Somebody without a list, opted out or unknown, gets what is popular; before the first generation, no offers. Who
+    wants no marketing mail (the users file's ``transactional_only``) gets none either: offers are advertising.
 
     Raises:
         SourceError: the order cannot be read; the message names the field.
@@ -29,9 +32,11 @@ def write_order_confirmation(found: Servers, home: Home, key: str, order_file: P
     """
     order = _read_order(order_file)
     with Postgres(found.postgres_url).connect() as connection:
-        there = schema_version(connection) > 0
-        offers = rows(connection, "read/offers", {"key": key, "limit": LOOKED_AT}) if there else []
-        if there and not offers:
+        schema = schema_version(connection)
+        there, mark = schema > 0, {"mark": home.keys.mark(key)}
+        plain = schema >= WITH_WISHES and rows(connection, "read/transactional_only", mark)[0]["exists"]
+        offers = rows(connection, "read/offers", {"key": key, "limit": LOOKED_AT}) if there and not plain else []
+        if there and not plain and not offers:
             offers = rows(connection, "read/popular_offers", {"limit": LOOKED_AT})
         products = {"products": [line.product_id for line in order.lines]}
         parents = rows(connection, "read/parents", products) if there else []
@@ -93,12 +98,16 @@ def email() -> None:
 @ANON
 @click.option("--order", "order_file", required=True, type=click.Path(path_type=Path), help="The order, as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; default: exports/mail of the home.")
-def render_command(*, kind: str, user: str, anon: bool, order_file: Path, out: Path | None) -> None:
+@JSON
+def render_command(*, kind: str, user: str, anon: bool, order_file: Path, out: Path | None, as_json: bool) -> None:
     """Write an e-mail as HTML and text, with the person's recommendations."""
     assert kind == "order_confirmation"
     settings, home = context()
     with servers(settings, home) as found:
         written = write_order_confirmation(found, home, key_of(user, anon), order_file, out or home.exports / "mail")
+    if as_json:
+        print_json({"files": written})
+        return
     for path in written:
         print(path)
 

@@ -1,14 +1,21 @@
 """`recsys init`, `up`, `down` and `status`: a home and what runs in it."""
 
-import json
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
+from recsys_assets.commands.output import JSON, announcer, print_json, print_line
+from recsys_assets.importers import FORMATS
+from recsys_assets.local.state import Process
 from recsys_assets.local.supervisor import down as stop_owner
 from recsys_assets.local.supervisor import running, servers
+from recsys_assets.logic.late_days import told
 from recsys_assets.settings import Home, Settings, Source, init_home, load_settings, open_home
+from recsys_assets.stores.lake import Lake
+from recsys_assets.stores.late_days import stale_days
 
 
 def context() -> tuple[Settings, Home]:
@@ -21,11 +28,15 @@ class _SourceType(click.ParamType[Source]):
     name = "FORMAT=PATH"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Source:
-        """``csv=/data/*.csv`` → a source; a relative path is taken from here, once and for all."""
+        """``contract=/data/*.csv`` → a source; a relative path is taken from here, once and for all."""
         format_, found, path = value.partition("=")
         if not (format_ and found and path):
             self.fail(f"{value!r} is not FORMAT=PATH", param, ctx)
-        return Source(format=format_, path=str(Path(path).expanduser().absolute()))
+        if format_ not in FORMATS:
+            self.fail(f"{format_!r} is not a format; known are {', '.join(FORMATS)}", param, ctx)
+        # A database's URL, and the word for the installed data set, are no paths.
+        named = format_ == "sql" or (format_, path) == ("complete_journey", "package")
+        return Source(format=format_, path=path if named else str(Path(path).expanduser().absolute()))
 
 
 @click.command()
@@ -47,6 +58,7 @@ class _SourceType(click.ParamType[Source]):
     help="Where the nightly run finds files: an importer's name and a path or glob. May be given several times.",
 )
 @click.option("--map", "map_file", type=click.Path(path_type=Path), help="Mapping file of the sources given here.")
+@JSON
 def init(
     *,
     first_day: datetime,
@@ -56,6 +68,7 @@ def init(
     shop_name: str,
     sources: tuple[Source, ...],
     map_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Make a home: the folder (RECSYS_HOME) that holds all state of one shop."""
     settings = load_settings()
@@ -72,6 +85,9 @@ def init(
         shop_name=shop_name,
         sources=sources,
     )
+    if as_json:
+        print_json({"home": home.path, "made": not before, "secret_fingerprint": home.config.secret_fingerprint})
+        return
     print(f"{home.path} {'is a home already; it stays as it is' if before else 'is a home now'}.")
     if not settings.secret:
         print(f"Keep a copy of {home.path / 'secret'}: without it no id can be joined to its key.")
@@ -79,28 +95,48 @@ def init(
 
 
 @click.command()
-def up() -> None:
-    """Run everything (servers, Dagster, MLflow, API) until Ctrl-C, and print the addresses."""
+@JSON
+def up(as_json: bool) -> None:
+    """Run everything (servers, Dagster, MLflow, API, docs) until Ctrl-C, and print the addresses."""
     from recsys_assets.local.up import up as run
 
     settings, home = context()
-    run(settings, home, click.echo)
+    run(settings, home, announcer(as_json), list_json if as_json else list_readable)
+
+
+def list_readable(processes: Sequence[Process]) -> None:
+    """Prints one line per program: its name, and its address where it has one."""
+    for process in processes:
+        click.echo(f"{process.name:<18} {process.address}".rstrip())
+
+
+def list_json(processes: Sequence[Process]) -> None:
+    """Prints one line for them all."""
+    print_line({"processes": [vars(process) for process in processes]})
 
 
 @click.command()
-def down() -> None:
+@JSON
+def down(as_json: bool) -> None:
     """Stop what `recsys up` runs for this home."""
     _settings, home = context()
-    print("stopped" if stop_owner(home) else f"nothing runs for {home.path}")
+    stopped = stop_owner(home)
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        print("stopped" if stopped else f"nothing runs for {home.path}")
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@JSON
 def status(as_json: bool) -> None:
     """Say what runs, which generation is live, for which day, and how old it is."""
     settings, home = context()
     found = _status(settings, home)
-    print(json.dumps(found, indent=1) if as_json else _readable(found))
+    if as_json:
+        print_json(found)
+    else:
+        print(_readable(found))
 
 
 def _status(settings: Settings, home: Home) -> dict[str, object]:
@@ -117,6 +153,7 @@ def _status(settings: Settings, home: Home) -> dict[str, object]:
         "owner": None if state is None else state.owner,
         "processes": [] if state is None else [vars(process) for process in state.processes],
         "live": None if live is None else _published(live.generation, live.day, live.created_at, live.model_version),
+        "changed_days": stale_days(Lake(home.lake_url), home.config, yesterday(home, datetime.now(UTC))),
     }
 
 
@@ -144,7 +181,16 @@ def _readable(found: dict[str, object]) -> str:
         lines.append(f"       published {_age(live['age_seconds'])} ago")
     else:
         lines.append("live   nothing has been published yet")
+    changed = found["changed_days"]
+    assert isinstance(changed, list)
+    lines.append(f"days   {told(changed)}")
     return "\n".join(lines)
+
+
+def yesterday(home: Home, now: datetime) -> date:
+    """The last whole day of the shop; of an archive, its last one."""
+    newest = now.astimezone(ZoneInfo(home.config.time_zone)).date() - timedelta(1)
+    return min(newest, home.config.last_day) if home.config.last_day else newest
 
 
 def _age(seconds: int) -> str:

@@ -3,47 +3,60 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import click
 import polars as pl
 
 from recsys_assets import contract as shop_contract
+from recsys_assets.commands.output import JSON, announcer, print_json, print_line
+from recsys_assets.commands.retention import is_gone, will_go
 from recsys_assets.contract import EXPLAINED, MAX_LINE_BYTES, REASONS, Kind
 from recsys_assets.errors import SourceError
-from recsys_assets.importers import IMPORTERS, mapped
-from recsys_assets.importers.files import BROKEN, PARQUET, layout_of, open_bytes, read_parquet
-from recsys_assets.importers.ingest import FileReport, ingest, report_json, unchanged
+from recsys_assets.importers import FORMATS, mapped
+from recsys_assets.importers.files import BROKEN, PARQUET, layout_of, open_bytes, read_parquet, read_xlsx
+from recsys_assets.importers.headers import list_names
+from recsys_assets.importers.ingest import LANDING, ingest, unchanged
+from recsys_assets.importers.reports import Example, FileReport, report_json
 from recsys_assets.logic.events import clean
 from recsys_assets.settings import Source, load_settings, open_home
 from recsys_assets.stores.lake import Delivery, Lake
-from recsys_assets.tables import LANDING_CATALOG, LANDING_EVENTS
+from recsys_assets.tables import LANDING_CATALOG, LANDING_EVENTS, LANDING_RATES
 
 SHOWN = 2_000  # characters of an original line
+_MOST = 50  # columns of a mapping
+MADE_CATALOGS = ("complete_journey", "online_retail", "retailrocket")  # whose lines are those of no file
 
 
 @click.command("ingest")
-@click.argument("format", type=click.Choice(list(IMPORTERS)))
+@click.argument("format", type=click.Choice(FORMATS))
 @click.argument("path")
-@click.option("--map", "mapping", metavar="FILE", help="Mapping file of the format mapped.")
-@click.option(
-    "--kind", type=click.Choice(["events", "catalog"]), help="What the columns describe, where they do not tell."
-)
-@click.option("--check", is_flag=True, help="Read and judge; write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
+@click.option("--map", "mapping", metavar="FILE", help="Mapping file of the formats mapped and sql.")
+@click.option("--kind", type=click.Choice(list(LANDING)), help="What the columns describe, where they do not tell.")
+@click.option("--check", is_flag=True, help="Show how it would be read and what would be rejected; write nothing.")
+@JSON
 def ingest_command(
     *, format: str, path: str, mapping: str | None, kind: Kind | None, check: bool, as_json: bool
 ) -> None:
-    """Land files of a shop: PATH is a file, a folder or a glob."""
+    """Land what a shop delivers: PATH is a file, a folder or a glob; for the format sql, a database's URL.
+
+    The format auto tells by their columns which format files are of, or says what it tried.
+    """
     home = open_home(load_settings())
     source = Source(format=format, path=path, map=mapping)
     reports = ingest(
-        Lake(home.lake), home, source, now=datetime.now(UTC), check=check, kind=kind,
+        Lake(home.lake_url), home, source, now=datetime.now(UTC), check=check, kind=kind,
         progress=lambda text: click.echo(text, err=True),
     )  # fmt: skip
     for report in reports:
-        click.echo(json.dumps(report_json(report)) if as_json else describe(report, check=check))
+        if as_json:
+            print_line(report_json(report))
+        else:
+            click.echo(describe(report, check=check))
+            if gone := will_go(Lake(home.lake_url), home.config.tuning, report):
+                click.echo(gone)
 
 
 def describe(report: FileReport, *, check: bool = False) -> str:
@@ -56,15 +69,26 @@ def describe(report: FileReport, *, check: bool = False) -> str:
         f"{report.path}: {report.rows:,} rows {verb} in {report.table}: {report.clean:,} clean, {rejected:,} rejected, "
         f"{report.duplicates:,} duplicates, {report.redelivered:,} redelivered."
     ]
+    if check:
+        lines.append(f"  read as {report.format}:")
+        width = max((len(column) for column, _ in report.mapping[:_MOST]), default=0)
+        lines += [f"    {column:<{width}} → {field}" for column, field in report.mapping[:_MOST]]
+        lines += [f"    {note}" for note in report.notes]
     for reason, found in report.rejected.items():
-        lines.append(f"  {found.rows:>9,}  {reason:<28} e.g. {report.path}:{found.line}")
+        if not check:
+            lines.append(f"  {found.rows:>9,}  {reason:<28} e.g. {report.path}:{found.line}")
+            continue
+        lines.append(f"  {found.rows:>9,}  {reason}: {EXPLAINED[cast(shop_contract.Reason, reason)]}")
+        for place in found.examples:
+            lines.append(f"             {report.path}:{place.line}")
+            lines.append(f"               {original(report.format, report.path, report.table, place)}")
     if report.changed:
         some = ", ".join(report.changed[:5]) + (" …" if len(report.changed) > 5 else "")
-        lines.append(f"  days changed: {len(report.changed)} ({some})")
+        lines.append(f"  days {'that would change' if check else 'changed'}: {len(report.changed)} ({some})")
     else:
-        lines.append("  no day changed")
+        lines.append("  no day would change" if check else "  no day changed")
     if report.ignored:
-        lines.append(f"  columns that were not read: {', '.join(report.ignored)}")
+        lines.append(f"  columns that {'would not be' if check else 'were not'} read: {list_names(report.ignored)}")
     return "\n".join(lines)
 
 
@@ -77,51 +101,78 @@ def rejected() -> None:
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Only this day; default: every landed day.")
 @click.option("--reason", type=click.Choice(REASONS), help="Only this reason.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Rows at most.")
-@click.option("--catalog", is_flag=True, help="Of catalogues instead of events.")
-def show(day: datetime | None, reason: str | None, limit: int, catalog: bool) -> None:
-    """Show rejected rows as the shop's own file holds them."""
-    lake = Lake(open_home(load_settings()).lake)
-    table = LANDING_CATALOG if catalog else LANDING_EVENTS
+@click.option("--kind", type=click.Choice(list(LANDING)), default="events", show_default=True, help="Of which files.")
+@JSON
+def show(*, day: datetime | None, reason: str | None, limit: int, kind: Kind, as_json: bool) -> None:
+    """Show rejected rows as the shop's own file holds them; with --json one object a line."""
+    home = open_home(load_settings())
+    lake, table = Lake(home.lake_url), LANDING[kind]
     days: Sequence[date] = [day.date()] if day else lake.days(table)
     files = {delivery.file_id: delivery for delivery in lake.deliveries(table)}
     left = limit
+    rates = lake.landed_until(LANDING_RATES, max(days, default=date.min))
     for each in days:
         landed = lake.scan_landed(table, [each]).collect()
-        if catalog:
+        if table != LANDING_EVENTS:
             rows = landed.filter(pl.col("problem").is_not_null()).rename({"problem": "reason"})
         else:
-            rows = clean(landed).rejected
+            rows = clean(landed, rates, home.config.currency).rejected
         rows = rows.filter(pl.col("reason") == reason) if reason else rows
         for row in rows.head(left).iter_rows(named=True):
             delivery = files[row["source_file"]]
             why: shop_contract.Reason = row["reason"]
-            click.echo(f"{each}  {why}: {EXPLAINED[why]}\n  {delivery.path}:{row['source_line']}")
-            click.echo(f"  {original(delivery, row['source_line'], row['source_offset'])}")
+            place = Example(row["source_line"], row["source_offset"])
+            text = _delivered(delivery, place)
+            if as_json:
+                told = {"day": each, "kind": kind, "reason": why, "file": delivery.path, "line": place.line}
+                print_line(told | {"offset": place.offset, "original": text})
+            else:
+                click.echo(f"{each}  {why}: {EXPLAINED[why]}\n  {delivery.path}:{place.line}\n  {text}")
         left -= min(left, rows.height)
         if left == 0:
             return
-    if left == limit:
+    if left == limit and not as_json:
         click.echo("no rejected rows" + (f" on {day.date()}" if day else "") + (f" for {reason}" if reason else ""))
+    if gone := is_gone(lake, table, day.date() if day else None):
+        announcer(as_json)(gone)
 
 
-def original(delivery: Delivery, line: int, offset: int | None) -> str:
-    """The row as the shop's file holds it, or in brackets why it cannot be shown."""
-    path = Path(delivery.path)
-    if not path.is_file():
-        return "(the file is gone: it is the shop's own and was never copied)"
-    if not unchanged(delivery):
+def _delivered(delivery: Delivery, place: Example) -> str:
+    """`original` of a row that has landed."""
+    if delivery.format != "sql" and Path(delivery.path).is_file() and not unchanged(delivery):
         return "(the file is no longer the one that was imported)"
-    if delivery.format == "complete_journey" and delivery.table == LANDING_CATALOG.name:
-        return "(made from several rows of the package)"
-    if layout_of(path) == "parquet":
-        return _parquet_row(path, line)
+    return original(delivery.format, delivery.path, delivery.table, place)
+
+
+def original(format: str, name: str, table: str, place: Example) -> str:
+    """The row as the shop's file holds it, or in brackets why it cannot be shown."""
+    path = Path(name)
+    if (why := _hidden(format, path, table)) is not None:
+        return why
     try:
-        with open_bytes(path) as file:
-            _skip(file, offset or 0)
-            text = file.readline(MAX_LINE_BYTES).decode("utf-8", errors="backslashreplace").rstrip("\r\n")
+        if (layout := layout_of(path)) == "xlsx":
+            text = _sheet_row(path, place.line)
+        else:
+            text = _parquet_row(path, place.line) if layout == "parquet" else _text_line(path, place.offset or 0)
     except (*BROKEN, SourceError) as error:
         return f"(the file cannot be read: {error})"
     return text if len(text) <= SHOWN else text[:SHOWN] + " …"
+
+
+def _hidden(format: str, path: Path, table: str) -> str | None:
+    if format == "sql":
+        return "(a row of a database is not copied: run the query again to see it)"
+    if not path.is_file():
+        return "(the file is gone: it is the shop's own and was never copied)"
+    if table == LANDING_CATALOG.name and format in MADE_CATALOGS:
+        return "(made from several rows of the source)"
+    return None
+
+
+def _text_line(path: Path, offset: int) -> str:
+    with open_bytes(path) as file:
+        _skip(file, offset)
+        return file.readline(MAX_LINE_BYTES).decode("utf-8", errors="backslashreplace").rstrip("\r\n")
 
 
 def _skip(file: BinaryIO, count: int) -> None:
@@ -136,11 +187,26 @@ def _parquet_row(path: Path, line: int) -> str:
     return json.dumps(row.row(0, named=True), default=str, ensure_ascii=False) if row.height else "(no such row)"
 
 
+def _sheet_row(path: Path, line: int) -> str:
+    """``line`` counts the rows of all sheets, without their headers."""
+    for name, sheet in _sheets(path, path.stat().st_mtime_ns):
+        if line <= sheet.height:
+            return json.dumps({"sheet": name} | sheet.row(line - 1, named=True), ensure_ascii=False)
+        line -= sheet.height
+    return "(no such row)"
+
+
+@lru_cache(maxsize=1)  # twenty rows of one workbook are shown, and each reading takes seconds
+def _sheets(path: Path, _modified_ns: int) -> list[tuple[str, pl.DataFrame]]:
+    return read_xlsx(path)
+
+
 @click.command("contract")
-@click.argument("document", type=click.Choice(["event", "product", "page"]), default="page")
+@click.argument("document", type=click.Choice(["event", "product", "rate", "user", "page"]), default="page")
 @click.option("--write", is_flag=True, help="Write all of them into the package instead (for developers).")
-def contract_command(document: str, write: bool) -> None:
-    """Print what the shop's files should hold: the page, or the JSON Schema of an event or a product."""
+@JSON
+def contract_command(document: str, write: bool, as_json: bool) -> None:
+    """Print what the shop's files should hold: the page, or the JSON Schema of one row."""
     made = shop_contract.documents(mapped.__doc__ or "")
     if write:
         shop_contract.CONTRACT_FILES.mkdir(exist_ok=True)
@@ -148,7 +214,11 @@ def contract_command(document: str, write: bool) -> None:
             (shop_contract.CONTRACT_FILES / name).write_text(text, encoding="utf-8")
             click.echo(str(shop_contract.CONTRACT_FILES / name))
         return
-    click.echo(made["CONTRACT.md" if document == "page" else f"{document}.schema.json"], nl=False)
+    text = made["CONTRACT.md" if document == "page" else f"{document}.schema.json"]
+    if as_json:
+        print_json({"document": document, "text": text})
+    else:
+        click.echo(text, nl=False)
 
 
 COMMANDS = (ingest_command, rejected, contract_command)

@@ -7,6 +7,7 @@ from datetime import UTC
 import click
 
 from recsys_assets.commands.home import context
+from recsys_assets.commands.output import JSON, plain, print_json
 from recsys_assets.errors import SettingsError
 from recsys_assets.identity import KEY_PREFIX, id_problem
 from recsys_assets.local.supervisor import servers
@@ -45,7 +46,10 @@ def key_of(user: str, anon: bool) -> str:
     return context()[1].keys.resolve(user, anonymous=anon)
 
 
-def _say(done: Suppressed) -> None:
+def _say(done: Suppressed, as_json: bool) -> None:
+    if as_json:
+        print_json(plain(done))
+        return
     since = done.since.astimezone(UTC).isoformat(sep=" ", timespec="seconds")
     print(f"{'erased' if done.erased else 'opted out'}: not served by any store since {since}")
     print(f"Postgres: {done.lists} lists and {done.profiles} profiles removed, of all kept generations")
@@ -63,23 +67,31 @@ def _say(done: Suppressed) -> None:
 @click.command()
 @click.argument("user")
 @ANON
-def optout(user: str, anon: bool) -> None:
+@JSON
+def optout(user: str, anon: bool, as_json: bool) -> None:
     """No more lists for this person, from now on."""
     key = key_of(user, anon)
     with suppressions() as found:
-        _say(found.optout(key))
+        _say(found.optout(key), as_json)
 
 
 @click.command()
 @click.argument("user")
 @ANON
-def optin(user: str, anon: bool) -> None:
+@JSON
+def optin(user: str, anon: bool, as_json: bool) -> None:
     """Undo an opt-out."""
     key = key_of(user, anon)
     with suppressions() as found:
         done = found.optin(key)
+    if as_json:
+        print_json(plain(done))
+        return
     if not done.was_out:
         print("this person had not opted out; nothing was changed")
+    if done.by_file:
+        print("not served still: the users file says no, and only a later `consent` = true in it lifts that")
+    if done.by_file or not done.was_out:
         return
     print("opted in: Postgres has forgotten the opt-out, and the list comes back with the next publish")
     if done.cache_problem is not None:
@@ -89,11 +101,14 @@ def optin(user: str, anon: bool) -> None:
 @click.command()
 @click.argument("user")
 @ANON
-def forget(user: str, anon: bool) -> None:
+@JSON
+def forget(user: str, anon: bool, as_json: bool) -> None:
     """Erase what is published about this person, for good."""
     key = key_of(user, anon)
     with suppressions() as found:
-        _say(found.forget(key))
+        _say(found.forget(key), as_json)
+    if as_json:
+        return
     print("What stays in the stores is a mark, which cannot be turned back into the key or the id.")
     print(REMAINS)
 

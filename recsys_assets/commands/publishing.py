@@ -1,6 +1,5 @@
 """`recsys generations`, `recsys rollback` and `recsys warm`."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from recsys_assets.commands.home import context
+from recsys_assets.commands.output import JSON, plain, print_json
 from recsys_assets.local.supervisor import servers
 from recsys_assets.stores import publishing
 from recsys_assets.stores.cache import Cache
@@ -27,14 +27,14 @@ def publisher() -> Iterator[publishing.Publisher]:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@JSON
 def generations(as_json: bool) -> None:
     """List what was published, newest first."""
     settings, home = context()
     with servers(settings, home) as found:
         known = publishing.generations(found.postgres_url)
     if as_json:
-        print(json.dumps([vars(g) for g in known], default=lambda value: value.isoformat(), indent=1))
+        print_json([plain(g) for g in known])
         return
     for g in known:
         print(f"{g.generation:>6}  {g.day}  {g.state:<8} model {g.model_version:<8} {g.people:>9,} people")
@@ -44,12 +44,17 @@ def generations(as_json: bool) -> None:
 
 @click.command()
 @click.option("--to", type=int, help="Generation; default: the one before the live one.")
-def rollback(to: int | None) -> None:
+@JSON
+def rollback(to: int | None, as_json: bool) -> None:
     """Make an earlier generation live again."""
     with publisher() as found:
         began = time.perf_counter()
         done = found.rollback(to)
         seconds = time.perf_counter() - began
+        if as_json:
+            fill = not done.whole and not done.problems
+            print_json({**plain(done), "seconds": round(seconds, 3), "written": found.warm() if fill else 0})
+            return
         live = done.generation
         print(f"live: generation {live.generation} for {live.day}, model {live.model_version} ({seconds:.2f} s)")
         for problem in done.problems:
@@ -60,10 +65,14 @@ def rollback(to: int | None) -> None:
 
 
 @click.command()
-def warm() -> None:
+@JSON
+def warm(as_json: bool) -> None:
     """Bring Redis up to date from Postgres, after it was emptied or away."""
     with publisher() as found:
         count = found.warm()
+    if as_json:
+        print_json({"written": count})
+        return
     print(
         f"{count:,} values written to Redis" if count else "Redis holds the live generation; suppressions are applied"
     )

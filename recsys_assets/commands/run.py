@@ -3,18 +3,22 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
-from recsys_assets.commands.home import context
+from recsys_assets.assets.failures import failure_of, reason_of
+from recsys_assets.commands.home import context, yesterday
+from recsys_assets.commands.output import JSON, announcer, print_line
 from recsys_assets.errors import RefusedError, SettingsError
 from recsys_assets.local.up import Platform, platform
-from recsys_assets.settings import Home
+from recsys_assets.logic.late_days import ranges
+from recsys_assets.settings import Home, Settings
+from recsys_assets.stores.lake import Lake
+from recsys_assets.stores.late_days import stale_days
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -115,36 +119,16 @@ class _Watch:
                 stage = self.stages[asset]
                 self._say(f"  {asset:<18} {stage.rows:>11,} rows {stage.seconds:>7.1f} s")
                 self._told.add(asset)
-        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
-            check = event.asset_check_evaluation_data
-            if not check.passed:
-                asset = check.asset_key.to_user_string()
-                self.failures.append(f"check {check.check_name} of {asset}: {check.description}")
         elif event.event_type_value == "STEP_UP_FOR_RETRY":
-            self._say(f"  {event.step_key}: trying again after {_reason(event.step_retry_data.error)}")
-        elif event.is_step_failure:
-            data = event.step_failure_data
-            if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":
-                return  # the check has said why
-            told = data.user_failure_data.description if data.user_failure_data else None
-            self.failures.append(f"{event.step_key}: {told or _reason(data.error)}")
+            self._say(f"  {event.step_key}: trying again after {reason_of(event.step_retry_data.error)}")
+        elif failure := failure_of(event):
+            told = f"{failure.step}: {failure.reason}"
+            if failure.warning:
+                self._say(f"  warning: {told}")
+            else:
+                self.failures.append(told)
         elif event.is_run_failure and not self.failures:
             self.failures.append(event.message or "")
-
-
-def _reason(error: Any) -> str:
-    """The innermost message of a step's error, without the frames around it."""
-    if error is None:
-        return "no reason was recorded"
-    while error.cause is not None:
-        error = error.cause
-    return str(error.message).strip()
-
-
-def yesterday(home: Home, now: datetime) -> date:
-    """The last whole day of the shop; of an archive, its last one."""
-    newest = now.astimezone(ZoneInfo(home.config.time_zone)).date() - timedelta(1)
-    return min(newest, home.config.last_day) if home.config.last_day else newest
 
 
 def _day(given: datetime | None, default: date, home: Home) -> date:
@@ -168,25 +152,50 @@ DAY = click.DateTime(["%Y-%m-%d"])
 @run.command()
 @click.option("--from", "first", type=DAY, help="First day; default: the shop's first day.")
 @click.option("--to", "last", type=DAY, help="Last day; default: yesterday.")
-def history(first: datetime | None, last: datetime | None) -> None:
+@click.option("--changed", is_flag=True, help="Instead: every day that is not what has landed, and no other.")
+@JSON
+def history(first: datetime | None, last: datetime | None, changed: bool, as_json: bool) -> None:
     """Landing to sessions, for a range of days in one run."""
     settings, home = context()
+    if changed:
+        if first or last:
+            raise SettingsError("--changed finds the days by itself: leave --from and --to out.")
+        days = stale_days(Lake(home.lake_url), home.config, yesterday(home, datetime.now(UTC)))
+        if not days:
+            announcer(as_json)("every day is what has landed; nothing to run")
+        _run(settings, home, "history", ranges(days), as_json)
+        return
     begin = _day(first, home.config.first_day, home)
     end = _day(last, yesterday(home, datetime.now(UTC)), home)
     if end < begin:
         raise SettingsError(f"--to {end} is before --from {begin}.")
-    with platform(settings, home, RUN_SERVICES, click.echo) as running:
-        launch(running, "history", (begin, end), click.echo)
+    _run(settings, home, "history", [(begin, end)], as_json)
 
 
 @run.command()
 @click.option("--day", type=DAY, help="Which day; default: yesterday.")
-def daily(day: datetime | None) -> None:
+@JSON
+def daily(day: datetime | None, as_json: bool) -> None:
     """Everything for one day, after which the day is live."""
     settings, home = context()
     as_of = _day(day, yesterday(home, datetime.now(UTC)), home)
-    with platform(settings, home, RUN_SERVICES, click.echo) as running:
-        launch(running, "daily", (as_of, as_of), click.echo)
+    _run(settings, home, "daily", [(as_of, as_of)], as_json)
+
+
+def _run(settings: Settings, home: Home, job: str, days: Sequence[tuple[date, date]], as_json: bool) -> None:
+    if not days:
+        return
+    say = announcer(as_json)
+    with platform(settings, home, RUN_SERVICES, say) as running:
+        for first, last in days:
+            stages = launch(running, job, (first, last), say)
+            if as_json:
+                print_line({"job": job, "first_day": first, "last_day": last, "stages": stages_json(stages)})
+
+
+def stages_json(stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    """Asset, rows and seconds of what a run wrote."""
+    return [{"asset": stage.asset, "rows": stage.rows, "seconds": round(stage.seconds, 2)} for stage in stages]
 
 
 COMMANDS = (run,)

@@ -1,6 +1,5 @@
 """`recsys show USER`: what is known of a person, and what they are shown and why."""
 
-import json
 from datetime import date
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from recsys_assets.commands.home import context
+from recsys_assets.commands.output import JSON, print_json
 from recsys_assets.commands.people import ANON, key_of
 from recsys_assets.errors import NotFoundError
 from recsys_assets.identity import KEY_PREFIX
@@ -26,7 +26,7 @@ from recsys_assets.tables import CATALOG, CLEAN_EVENTS, USER_PROFILES
 @click.argument("user")
 @ANON
 @click.option("--limit", type=click.IntRange(1, 50), default=10, show_default=True, help="Rows of history and list.")
-@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@JSON
 def show(user: str, anon: bool, limit: int, as_json: bool) -> None:
     """Print a person's history, profile and list, with reasons."""
     settings, home = context()
@@ -45,7 +45,7 @@ def show(user: str, anon: bool, limit: int, as_json: bool) -> None:
             f"nothing is known of {user!r}: no event, no profile, no list. Is it an anonymous id (--anon)?"
         )
     if as_json:
-        print(json.dumps(told, indent=1, default=str))
+        print_json(told)
     else:
         _print(user, told)
 
@@ -56,7 +56,7 @@ def _price(micros: int | None, home: Home) -> str:
 
 def _history(home: Home, key: str, limit: int) -> list[dict[str, Any]]:
     """The newest events first, with product names as of the newest catalogue."""
-    lake = Lake(home.lake)
+    lake = Lake(home.lake_url)
     events = (
         lake.scan(CLEAN_EVENTS, lake.days(CLEAN_EVENTS))
         .filter((pl.col.user_key == key) | (pl.col.anon_key == key))
@@ -81,7 +81,7 @@ def _history(home: Home, key: str, limit: int) -> list[dict[str, Any]]:
 
 
 def _profile(home: Home, key: str) -> dict[str, Any]:
-    lake = Lake(home.lake)
+    lake = Lake(home.lake_url)
     days: list[date] = lake.days(USER_PROFILES)
     found = lake.read(USER_PROFILES, days[-1]).filter(pl.col.person_key == key).to_dicts() if days else []
     return {"as_of": days[-1], **found[0]} if found else {}

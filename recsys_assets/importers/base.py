@@ -34,12 +34,15 @@ class Piece:
 class Raw:
     """Rows as read: contract columns as text or as the file's own dtype, and `RAW_COLUMNS`.
 
-    ``ignored`` names the file's columns that are no field of the contract.
+    ``ignored`` names the file's columns that are no field of the contract. For people: ``mapping`` pairs each column
+    that was read with the field it fills, ``notes`` says how values were read (constants, times, numbers).
     """
 
     kind: Kind
     frame: pl.DataFrame
     ignored: tuple[str, ...] = ()
+    mapping: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Importer(Protocol):

@@ -20,8 +20,8 @@ def as_field(series: pl.Series, field: Field, path: Path, zone: ZoneInfo | None 
     if series.dtype == pl.Binary:  # text of a writer that does not mark it as such
         return _decoded(series)
     dtype = series.dtype
-    if field.type == "time" and dtype.is_temporal():
-        return as_time(series, zone)
+    if (field.type == "time" and dtype.is_temporal()) or (field.type == "day" and dtype in (pl.Date, pl.Datetime)):
+        return as_time(series, zone) if field.type == "time" else series.dt.strftime("%Y-%m-%d")
     if isinstance(dtype, pl.Struct) and field.type == "object":
         return series.struct.json_encode()
     if isinstance(dtype, (pl.List, pl.Array)) and field.type == "list":

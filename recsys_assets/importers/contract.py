@@ -6,36 +6,50 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_assets.contract import FIELDS, Field, Kind
+from recsys_assets.contract import FIELDS, USER_FIELDS, Field, Kind
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.base import RAW_COLUMNS, Piece, Raw
 from recsys_assets.importers.columns import as_field, undecodable
 from recsys_assets.importers.files import expand, layout_of, read_parquet
-from recsys_assets.importers.text import read_csv, read_jsonl
+from recsys_assets.importers.headers import describe_header, looks_like_data
+from recsys_assets.importers.text import first_keys, read_csv, read_jsonl
 
 _EVENT_MARKS = ("event_type", "event_time")
+_USER_MARKS = {field.name for field in USER_FIELDS} - {"user_id"}
 
 
 def kind_of(columns: set[str]) -> Kind | None:
     """What columns of these names describe."""
     if columns.intersection(_EVENT_MARKS):
         return "events"
-    return "catalog" if "product_id" in columns else None
+    if {"rate", "currency"} <= columns:
+        return "rates"
+    if "product_id" in columns:
+        return "catalog"
+    return "users" if "user_id" in columns and columns & _USER_MARKS else None
 
 
-def demand(path: Path, kind: Kind, columns: set[str]) -> None:
-    """Refuses a file that lacks a column.
-
-    Raises:
-        SourceError: naming every missing column and the nearest one that is there.
-    """
+def missing_fields(kind: Kind, columns: set[str]) -> list[str]:
+    """Fields that a file of this kind needs and these columns are not."""
     missing = [f.name for f in FIELDS[kind] if f.required and f.name not in columns]
     if kind == "events":
         if not columns & {"user_id", "anon_id"}:
             missing.append("user_id or anon_id")
         if not columns & {"product_id", "query"}:
             missing.append("product_id")
+    return missing
+
+
+def demand(path: Path | str, kind: Kind, columns: set[str]) -> None:
+    """Refuses a file that lacks a column.
+
+    Raises:
+        SourceError: naming every missing column and the nearest one that is there.
+    """
+    missing = missing_fields(kind, columns)
     if missing:
+        if looks_like_data(columns):
+            raise SourceError(f"{path}:1: {describe_header(columns, '')}.")
         near = {m: difflib.get_close_matches(m.split(" ")[0], columns, n=1) for m in missing}
         hints = "".join(f" Is {match[0]!r} meant as {name}?" for name, match in near.items() if match)
         raise SourceError(
@@ -58,8 +72,21 @@ def numbered(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
     )
 
 
-def _from_parquet(path: Path, known: dict[str, Field]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def _fields(kind: Kind | None) -> dict[str, Field]:
+    """Fields by name, of one kind where it is known: another kind's field may be anything in this file."""
+    return {f.name: f for k in ([kind] if kind else FIELDS) for f in FIELDS[k]}
+
+
+def _from_jsonl(path: Path, kind: Kind | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    guess = kind or kind_of(first_keys(path))
+    frame, ignored = read_jsonl(path, _fields(guess))
+    found = kind or kind_of(set(frame.columns) | set(ignored))
+    return (frame, ignored) if guess in (None, found) else read_jsonl(path, _fields(found))
+
+
+def _from_parquet(path: Path, kind: Kind | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
     sent = read_parquet(path)
+    known = _fields(kind or kind_of(set(sent.columns)))
     if sent.height == 0:
         raise SourceError(f"{path}: the file holds no rows. Deliver it again, or remove it.")
     names = [name for name in sent.columns if name in known]
@@ -85,15 +112,14 @@ class ContractImporter:
         path = piece.files[0]
         if mapping is not None:
             raise SourceError("the format contract takes no mapping file: import with `mapped --map FILE`.")
-        known: dict[str, Field] = {f.name: f for k in FIELDS for f in FIELDS[k]}
         layout = layout_of(path)
         ignored: tuple[str, ...] = ()
         if layout == "jsonl":
-            frame, ignored = read_jsonl(path, known)
+            frame, ignored = _from_jsonl(path, kind)
         elif layout == "csv":
             frame = read_csv(path, delimiter="\t" if ".tsv" in [s.lower() for s in path.suffixes] else ",")
         else:
-            frame, ignored = _from_parquet(path, known)
+            frame, ignored = _from_parquet(path, kind)
         columns = set(frame.columns) - set(RAW_COLUMNS)
         kind = kind or kind_of(columns)
         if kind is None:
@@ -102,10 +128,12 @@ class ContractImporter:
                 problem = first["problem"] or "an object without known fields"
                 raise SourceError(f"{path}:{first['source_line']}: {problem}, as on every line. Is it JSON Lines?")
             raise SourceError(
-                f"{path}:1: neither event_type, event_time nor product_id is among the columns "
-                f"({', '.join(sorted(columns | set(ignored))[:8])}). Rename them, or import with `mapped --map FILE`."
+                f"{path}:1: neither event_type, event_time nor product_id is among its columns; "
+                f"{describe_header(sorted(columns | set(ignored)), 'they are ')}. "
+                "Rename them, or import with `mapped --map FILE`."
             )
         demand(path, kind, columns)
         fields = {f.name for f in FIELDS[kind]}
         other = tuple(sorted((columns - fields) | set(ignored)))
-        return Raw(kind, frame.select([n for n in frame.columns if n in fields or n in RAW_COLUMNS]), other)
+        frame = frame.select([n for n in frame.columns if n in fields or n in RAW_COLUMNS])
+        return Raw(kind, frame, other, tuple((n, n) for n in frame.columns if n in fields))

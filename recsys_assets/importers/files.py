@@ -12,12 +12,15 @@ from typing import BinaryIO, Literal, cast
 import polars as pl
 
 from recsys_assets.errors import SourceError
+from recsys_assets.importers.headers import demand_columns_in_bounds
 
-Layout = Literal["jsonl", "csv", "parquet"]
+Layout = Literal["jsonl", "csv", "parquet", "xlsx"]
 _LAYOUTS: dict[str, Layout] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "csv",
-                               ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}  # fmt: skip
+                               ".txt": "csv", ".parquet": "parquet", ".pq": "parquet", ".xlsx": "xlsx"}  # fmt: skip
+PLAIN: tuple[Layout, ...] = ("jsonl", "csv", "parquet")  # what holds one table
 _COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
-_GZIP, _ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"  # how such files start
+_GZIP, _ZSTD, _ZIP, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"  # how such files start
+MAX_FOOTER = 1 << 26  # bytes of Parquet's footer, which takes many times as much memory
 
 
 def layout_of(path: Path) -> Layout | None:
@@ -28,17 +31,21 @@ def layout_of(path: Path) -> Layout | None:
     return _LAYOUTS.get(suffixes[-1]) if suffixes else None
 
 
-def expand(path: str) -> list[Path]:
-    """Files of a path, glob or folder (all below it with a known name), sorted.
+def expand(path: str, layouts: tuple[Layout, ...] = PLAIN) -> list[Path]:
+    """Files of a path, glob or folder (all below it whose name says one of ``layouts``), sorted.
 
     Raises:
         SourceError: there is none, or a single file's name says nothing known.
     """
-    known = f"known are {', '.join(_LAYOUTS)}, each also with .gz or .zst behind it"
+    endings = ", ".join(ending for ending, layout in _LAYOUTS.items() if layout in layouts)
+    known = f"known are {endings}, each also with .gz or .zst behind it"
     single = Path(path).expanduser().absolute()  # a record of it must hold from any folder
     if single.is_file():
-        if layout_of(single) is None:
+        layout = layout_of(single)
+        if layout is None:
             raise SourceError(f"{single}: its name does not say what it holds; {known}. Rename it.")
+        if layout not in layouts:
+            raise SourceError(f"{single}: this format reads no {layout} files; {known}.")
         return [single]
     if single.is_dir():
         found = [f for f in single.rglob("*") if not any(p.startswith(".") for p in f.relative_to(single).parts)]
@@ -46,7 +53,7 @@ def expand(path: str) -> list[Path]:
         found = [Path(name) for name in glob(str(single), recursive=True)]  # noqa: PTH207 — Path.glob takes no absolute pattern
     else:
         raise SourceError(f"{single}: there is no such file or folder. Check the path.")
-    files = sorted(f for f in found if f.is_file() and layout_of(f))
+    files = sorted(f for f in found if f.is_file() and layout_of(f) in layouts)
     if not files:
         raise SourceError(f"{path}: no file there can be read; {known}.")
     return files
@@ -68,7 +75,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
             with gzip.GzipFile(fileobj=file) as unzipped:
                 yield cast(BinaryIO, io.BufferedReader(unzipped, 1 << 20))
         elif head == _ZSTD:
-            import pyarrow as pa  # type: ignore[import-untyped] # it publishes no types
+            import pyarrow as pa
 
             with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as unzipped:
                 yield cast(BinaryIO, io.BufferedReader(unzipped, 1 << 20))
@@ -102,7 +109,44 @@ def read_parquet(path: Path) -> pl.DataFrame:
         raise SourceError(f"{path}: this is not Parquet. Name it after what it holds (.csv, .jsonl).")
     if not data.endswith(PARQUET):
         raise broken(path, EOFError("its footer is missing"))
+    if int.from_bytes(data[-8:-4], "little") > MAX_FOOTER:
+        raise SourceError(f"{path}: the description of its columns takes over {MAX_FOOTER:,} bytes. Leave some out.")
     try:
+        demand_columns_in_bounds(path, len(pl.read_parquet_schema(io.BytesIO(data))))
         return pl.read_parquet(io.BytesIO(data))
-    except (pl.exceptions.PolarsError, OSError) as error:
+    # Polars panics, which is no `Exception`, where a damaged footer names bytes that are not there.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise broken(path, error) from error
+
+
+def read_xlsx(path: Path) -> list[tuple[str, pl.DataFrame]]:
+    """A workbook's sheets that hold anything, by name: every cell as text, the first row as the header.
+
+    Raises:
+        SourceError: it is empty, cut short, damaged or no workbook.
+    """
+    from fastexcel import FastExcelError
+
+    try:
+        with open_bytes(path) as file:
+            data = file.read()
+    except BROKEN as error:
+        raise broken(path, error) from error
+    if not data.startswith(_ZIP):
+        raise SourceError(f"{path}: this is no .xlsx workbook. Name it after what it holds (.csv, .parquet).")
+    try:
+        sheets = pl.read_excel(
+            data,
+            sheet_id=0,
+            engine="calamine",
+            read_options={"dtypes": "string"},  # a column of codes is numbers here and text there
+            drop_empty_rows=False,
+            drop_empty_cols=False,
+            raise_if_empty=False,
+        )
+    except (FastExcelError, pl.exceptions.PolarsError) as error:
+        raise broken(path, ValueError(str(error).splitlines()[0])) from error
+    full = [(name, sheet) for name, sheet in sheets.items() if sheet.height]
+    if not full:
+        raise SourceError(f"{path}: the workbook holds no rows. Deliver it again, or remove it.")
+    return full

@@ -1,10 +1,10 @@
-"""A shop's files → landing tables, one file at a time, each whole or not at all."""
+"""A shop's files, or rows of its database → landing tables, one delivery at a time, each whole or not at all."""
 
 import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -14,49 +14,28 @@ import polars as pl
 
 from recsys_assets.contract import Kind
 from recsys_assets.errors import SourceError, TableError
-from recsys_assets.importers import IMPORTERS
-from recsys_assets.importers.base import Importer, Piece
+from recsys_assets.importers import FORMATS, IMPORTERS, sql
+from recsys_assets.importers.auto import recognise
+from recsys_assets.importers.base import RAW_COLUMNS, Importer, Piece, Raw
+from recsys_assets.importers.reports import Example, FileReport, Rejected
 from recsys_assets.logic.events import clean
 from recsys_assets.logic.landing import LandingRules, land
 from recsys_assets.settings import Home, Source
 from recsys_assets.stores.lake import Delivery, Lake
-from recsys_assets.tables import LANDING_CATALOG, LANDING_EVENTS, Table
+from recsys_assets.tables import LANDING_CATALOG, LANDING_EVENTS, LANDING_RATES, LANDING_USERS, Table
 
-LANDING: dict[Kind, Table] = {"events": LANDING_EVENTS, "catalog": LANDING_CATALOG}
+LANDING: dict[Kind, Table] = {
+    "events": LANDING_EVENTS,
+    "catalog": LANDING_CATALOG,
+    "rates": LANDING_RATES,
+    "users": LANDING_USERS,
+}
+_KINDS = {table.name: kind for kind, table in LANDING.items()}
+_LANDED_SINCE = 2  # grows with every change of what landing makes of the same bytes, so that they land again
+EXAMPLES = 3  # places of rejected rows per reason
 _BYTES_DIGITS, _READING_DIGITS = 24, 8
 _CHUNK = 1 << 22
 _DATED = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """How many rows of a file break one rule, and where the first of them stands."""
-
-    rows: int
-    line: int
-    offset: int | None
-
-
-@dataclass(frozen=True)
-class FileReport:
-    """One file: rows = clean + rejected + duplicates + redelivered.
-
-    ``duplicates`` repeat a row of the same file, ``redelivered`` one that another file already brought. ``days``
-    counts landed rows, ``changed`` names the days that hold something new, ``ignored`` the columns that nobody reads.
-    """
-
-    path: str
-    file_id: str
-    table: str
-    rows: int
-    days: dict[str, int]
-    already_delivered: bool = False
-    clean: int = 0
-    duplicates: int = 0
-    redelivered: int = 0
-    rejected: dict[str, Rejected] = field(default_factory=dict)
-    changed: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
 
 
 def _silent(_: str) -> None:
@@ -73,7 +52,7 @@ def ingest(
     kind: Kind | None = None,
     progress: Callable[[str], None] = _silent,
 ) -> list[FileReport]:
-    """Lands every file of ``source`` that has not landed yet; one report per file.
+    """Lands every file of ``source`` that has not landed yet; one report per file, or per table or query.
 
     A file counts from the moment its delivery is recorded, which is last. The same bytes land once, wherever they
     lie; read in another way (a corrected mapping) they replace what they were. ``check`` reads and judges, and writes
@@ -82,11 +61,17 @@ def ingest(
     Raises:
         SourceError: a file cannot be read, or there is none; names file, line where known, and remedy.
     """
-    importer = IMPORTERS.get(source.format)
-    if importer is None:
-        raise SourceError(f"{source.format!r} is not a format; known are {', '.join(IMPORTERS)}.")
-    job = _Job(lake, home, source, importer, kind, now, check, progress, list(lake.deliveries()))
-    return [job.one(piece) for piece in importer.pieces(source.path)]
+    if source.format not in FORMATS:
+        raise SourceError(f"{source.format!r} is not a format; known are {', '.join(FORMATS)}.")
+    job = _Job(lake, home, source, kind, now, check, progress, list(lake.deliveries()))
+    if source.format == "sql":
+        return [job.query()]
+    if source.format != "auto":
+        return [job.one(piece) for piece in job.importer.pieces(source.path)]
+    if source.map is not None or kind is not None:
+        raise SourceError("the format auto takes neither --map nor --kind: name the format that needs them.")
+    found = [(source.model_copy(update={"format": known}), piece) for known, piece in recognise(source.path, progress)]
+    return [replace(job, source=named).one(piece) for named, piece in found]
 
 
 @dataclass(frozen=True)
@@ -94,12 +79,15 @@ class _Job:
     lake: Lake
     home: Home
     source: Source
-    importer: Importer
     kind: Kind | None
     now: datetime
     check: bool
     progress: Callable[[str], None]
     known: list[Delivery]  # kept up to date here, so that a thousand files do not read a thousand records each
+
+    @property
+    def importer(self) -> Importer:
+        return IMPORTERS[self.source.format]
 
     @property
     def mapping(self) -> Path | None:
@@ -110,7 +98,15 @@ class _Job:
         config = self.home.config
         mapping = self.mapping
         words = mapping.read_bytes().hex() if mapping and mapping.is_file() else ""
-        how = [self.source.format, self.kind, words, str(config.first_day), config.time_zone, config.currency]
+        how = [
+            _LANDED_SINCE,
+            self.source.format,
+            self.kind,
+            words,
+            str(config.first_day),
+            config.time_zone,
+            config.currency,
+        ]
         digest = hashlib.sha256(json.dumps([*how, config.tuning.search_term_floor]).encode()).hexdigest()
         return digest[:_READING_DIGITS]
 
@@ -133,44 +129,119 @@ class _Job:
                     self.lake.record(replace(old, path=piece.name, size=size, modified_ns=modified))
                 return _already(old)
         raw = self.importer.read(piece, self.mapping, self.kind)
-        table = LANDING[raw.kind]
-        landed = land(raw.frame, raw.kind, file_id, self._rules(piece, file_id))
-        if landed.height != raw.frame.height:
-            raise TableError(f"{piece.name}: {raw.frame.height} rows read, {landed.height} landed. A bug.")
         replaced = [old for old in self.known if old.file_id.startswith(content)]
-        others = {old.file_id for old in self.known if old.table == table.name and old not in replaced}
-        days = {str(day): rows for day, rows in landed.group_by("event_date").len().sort("event_date").iter_rows()}
-        report = FileReport(piece.name, file_id, table.name, landed.height, days, ignored=raw.ignored)
-        report = self._judge(report, landed, others)
+        return self._land(raw, self._delivery(piece.name, file_id, size, modified), replaced, piece.files[0])
+
+    def query(self) -> FileReport:
+        """One read of a table or query: see `importers.sql`."""
+        mapping, rules = sql.rules_of(self.mapping)
+        if self.kind is not None:
+            raise SourceError("the format sql takes no --kind: its mapping file says it. Leave it out.")
+        name, reading = sql.name_of(self.source.path, rules), self.reading()
+        earlier = [old for old in self.known if (old.format, old.path) == ("sql", name)]
+        same = [old for old in earlier if old.file_id.endswith(reading)]
+        since = max((old.read_to for old in same if old.read_to), default=None)
+        self.progress(f"reading {name}" + (f" from {since} on" if since else ""))
+        rows = sql.read_rows(self.source.path, mapping, rules, since, self.now)
+        delivery = replace(self._delivery(name, "", 0, 0), read_to=rows.read_to)
+        if rules.kind == "events" and not rules.sql.since:
+            return self._whole_days(rows.raw, delivery, earlier)
+        delivery = replace(delivery, file_id=_hash_rows(rows.raw.frame) + reading)
+        for old in same:
+            if old.file_id == delivery.file_id or rows.raw.frame.is_empty():
+                return _already(old)
+        return self._land(rows.raw, delivery, [old for old in earlier if old not in same], None)
+
+    def _delivery(self, name: str, file_id: str, size: int, modified_ns: int) -> Delivery:
+        """A record of what is about to land."""
+        return Delivery(
+            file_id=file_id,
+            table="",
+            format=self.source.format,
+            path=name,
+            map=self.source.map,
+            rows=0,
+            days={},
+            size=size,
+            modified_ns=modified_ns,
+            landed_at=self.now.isoformat(),
+        )
+
+    def _landed(self, raw: Raw, name: str, file_id: str, path: Path | None) -> pl.DataFrame:
+        landed = land(raw.frame, raw.kind, file_id, self._rules(path, file_id, LANDING[raw.kind]))
+        if landed.height != raw.frame.height:
+            raise TableError(f"{name}: {raw.frame.height} rows read, {landed.height} landed. A bug.")
+        return landed
+
+    def _land(self, raw: Raw, delivery: Delivery, replaced: list[Delivery], path: Path | None) -> FileReport:
+        """All rows as one delivery, in the place of those that it replaces."""
+        landed = self._landed(raw, delivery.path, delivery.file_id, path)
+        report = self._judge(self._report(raw, delivery, landed), landed, replaced)
         if not self.check:
-            self._write(table, landed, file_id)
-            for old in replaced:
-                self.lake.withdraw(old)
-                self.known.remove(old)
-                report = replace(report, changed=tuple(sorted({*report.changed, *old.days})))
-            delivery = Delivery(
-                file_id=file_id,
-                table=table.name,
-                format=self.source.format,
-                path=piece.name,
-                map=self.source.map,
-                rows=landed.height,
-                days=report.days,
-                size=size,
-                modified_ns=modified,
-                landed_at=self.now.isoformat(),
-            )
-            self.lake.record(delivery)
-            self.known.append(delivery)
+            table = LANDING[raw.kind]
+            self._write(table, landed, delivery.file_id)
+            self._withdraw(replaced)
+            gone = {day for old in replaced for day in old.days}
+            report = replace(report, changed=tuple(sorted({*report.changed, *gone})))
+            self._record(replace(delivery, table=table.name, rows=landed.height, days=report.days))
             self.progress(f"landed {landed.height:,} rows of {len(report.days):,} days")
         return report
 
-    def _rules(self, piece: Piece, file_id: str) -> LandingRules:
+    def _whole_days(self, raw: Raw, delivery: Delivery, earlier: list[Delivery]) -> FileReport:
+        """Each day as a delivery of its own: one whose rows are those that stand stays, another is replaced."""
+        landed = self._landed(raw, delivery.path, "", None)
+        reading, stay, new = self.reading(), set[str](), list[tuple[Delivery, pl.DataFrame]]()
+        for (day,), rows in landed.partition_by("event_date", as_dict=True, maintain_order=True).items():
+            file_id = _hash_rows(rows.select("event_date", "event_id", "row_hash", "problem")) + reading
+            if any(old.file_id == file_id for old in earlier):
+                stay.add(file_id)
+                continue
+            named = rows.with_columns(pl.lit(file_id).alias("source_file"))
+            days = {str(day): rows.height}
+            told = replace(delivery, file_id=file_id, table=LANDING_EVENTS.name, rows=rows.height, days=days)
+            new.append((told, named))
+        gone = [old for old in earlier if old.file_id not in stay]
+        report = self._report(raw, delivery, landed)
+        fresh = pl.concat([rows for _, rows in new]) if new else landed.clear()
+        report = self._judge(report, fresh, earlier)
+        lost = {day for old in gone for day in old.days}
+        report = replace(
+            report,
+            already_delivered=not new and not gone,
+            redelivered=report.redelivered + landed.height - fresh.height,
+            changed=tuple(sorted({*report.changed, *lost})),
+        )
+        if not self.check:
+            for told, rows in new:
+                self._write(LANDING_EVENTS, rows, told.file_id)
+                self._withdraw([old for old in gone if set(old.days) == set(told.days)])
+                self._record(told)
+            self._withdraw([old for old in gone if old in self.known])
+            self.progress(f"landed {fresh.height:,} rows of {len(new):,} days; {len(stay):,} days stay as they were")
+        return report
+
+    def _report(self, raw: Raw, delivery: Delivery, landed: pl.DataFrame) -> FileReport:
+        days = {str(day): rows for day, rows in landed.group_by("event_date").len().sort("event_date").iter_rows()}
+        return FileReport(
+            self.source.format, delivery.path, delivery.file_id, LANDING[raw.kind].name, landed.height, days,
+            ignored=raw.ignored, mapping=raw.mapping, notes=raw.notes,
+        )  # fmt: skip
+
+    def _withdraw(self, replaced: list[Delivery]) -> None:
+        for old in replaced:
+            self.lake.withdraw(old)
+            self.known.remove(old)
+
+    def _record(self, delivery: Delivery) -> None:
+        self.lake.record(delivery)
+        self.known.append(delivery)
+
+    def _rules(self, path: Path | None, file_id: str, table: Table) -> LandingRules:
         config = self.home.config
         same = file_id[:_BYTES_DIGITS]
-        earlier = any(old.table == LANDING_CATALOG.name and not old.file_id.startswith(same) for old in self.known)
+        earlier = any(old.table == table.name and not old.file_id.startswith(same) for old in self.known)
         undated = self.now.astimezone(ZoneInfo(config.time_zone)).date() if earlier else config.first_day
-        undated = max(_day_in(piece.files[0]) or undated, config.first_day)
+        undated = max((path and _day_in(path)) or undated, config.first_day)
         floor = config.tuning.search_term_floor
         return LandingRules(
             self.home.keys, config.first_day, config.time_zone, config.currency, self.now, floor, undated
@@ -183,9 +254,9 @@ class _Job:
         for start, end in pairwise(starts):
             self.lake.write(table, days[start], landed.slice(start, end - start), part=file_id)
 
-    def _judge(self, report: FileReport, landed: pl.DataFrame, others: set[str]) -> FileReport:
-        """``report`` with what becomes of the rows, beside those of ``others``."""
-        if report.table == LANDING_CATALOG.name:
+    def _judge(self, report: FileReport, landed: pl.DataFrame, replaced: list[Delivery]) -> FileReport:
+        """``report`` with what becomes of the rows, beside those of all deliveries but the ``replaced`` ones."""
+        if report.table != LANDING_EVENTS.name:
             bad = landed.filter(pl.col("problem").is_not_null()).rename({"problem": "reason"})
             days = landed.filter(pl.col("problem").is_null())["event_date"].unique()
             return replace(
@@ -195,12 +266,14 @@ class _Job:
                 changed=tuple(sorted(map(str, days))),
             )
         fresh = landed
+        others = {old.file_id for old in self.known if old.table == report.table and old not in replaced}
         if others:
             key = ["event_date", "event_id", "row_hash"]
             dates = [date.fromisoformat(day) for day in report.days]
             there = self.lake.scan(LANDING_EVENTS, dates, others).select(key).unique().collect()
             fresh = landed.join(there, on=key, how="anti", maintain_order="left")
-        cleaned = clean(fresh)
+        rates = self.lake.landed_until(LANDING_RATES, max(map(date.fromisoformat, report.days)))
+        cleaned = clean(fresh, rates, self.home.config.currency)
         counted = cleaned.audit.select(pl.col("clean", "rejected", "duplicates").sum()).row(0)
         if sum(counted) != fresh.height:
             raise TableError(f"{report.path}: {fresh.height} rows became {counted}. This is a bug.")
@@ -215,19 +288,24 @@ class _Job:
 
 
 def _by_reason(rejected: pl.DataFrame) -> dict[str, Rejected]:
-    first = pl.col("source_line", "source_offset").sort_by("source_line").first()
+    first = pl.struct("source_line", "source_offset").sort_by("source_line").head(EXAMPLES)
     grouped = (
-        rejected.group_by("reason").agg(pl.len().cast(pl.Int64), first).sort("len", "reason", descending=[True, False])
+        rejected.group_by("reason")
+        .agg(pl.len().cast(pl.Int64), first.alias("_first"))
+        .sort("len", "reason", descending=[True, False])
     )
-    return {reason: Rejected(rows, line, offset) for reason, rows, line, offset in grouped.iter_rows()}
+    return {
+        reason: Rejected(rows, tuple(Example(*place.values()) for place in places))
+        for reason, rows, places in grouped.iter_rows()
+    }
 
 
 def _already(old: Delivery) -> FileReport:
-    return FileReport(old.path, old.file_id, old.table, old.rows, dict(old.days), already_delivered=True)
+    return FileReport(old.format, old.path, old.file_id, old.table, old.rows, dict(old.days), already_delivered=True)
 
 
 def _kind(old: Delivery) -> Kind:
-    return "catalog" if old.table == LANDING_CATALOG.name else "events"
+    return _KINDS[old.table]
 
 
 def _state(piece: Piece) -> tuple[int, int]:
@@ -237,6 +315,8 @@ def _state(piece: Piece) -> tuple[int, int]:
 
 def unchanged(delivery: Delivery) -> bool:
     """Whether the shop's file is still there with the bytes that landed."""
+    if delivery.format not in IMPORTERS:  # rows of a database: there is no file
+        return False
     path, importer = Path(delivery.path), IMPORTERS[delivery.format]
     try:
         place = path.parent if delivery.format == "complete_journey" else path  # that one is named by its folder
@@ -258,6 +338,16 @@ def _hash_files(piece: Piece) -> str:
     return digest.hexdigest()[:_BYTES_DIGITS]
 
 
+def _hash_rows(frame: pl.DataFrame) -> str:
+    """Of the rows, in whatever order a database gives them."""
+    names = [name for name in sorted(frame.columns) if name not in RAW_COLUMNS]
+    texts = frame.select(pl.struct(pl.col(names).cast(pl.String)).struct.json_encode().sort()).to_series()
+    digest = hashlib.sha256(json.dumps(names).encode())
+    for text in texts:
+        digest.update(text.encode())
+    return digest.hexdigest()[:_BYTES_DIGITS]
+
+
 def _day_in(path: Path) -> date | None:
     """The last date in the path, of a folder per day or a dated file name."""
     for text in reversed(_DATED.findall(f"{path.parent.name}/{path.name}")):
@@ -266,8 +356,3 @@ def _day_in(path: Path) -> date | None:
         except ValueError:
             continue
     return None
-
-
-def report_json(report: FileReport) -> dict[str, object]:
-    """A report as plain values."""
-    return asdict(report)

@@ -35,22 +35,22 @@ total = "Amount"                 # unit_price = this column ÷ quantity, instead
 
 [returns]
 negative_quantity = true         # a purchase with a negative quantity is a return
+
+[sql]                            # only for the format sql, whose PATH is a database's URL
+table = "shop.orders"            # or query = "select …"
+since = "inserted_at"            # a column that only grows: read only what is new (optional)
 ```
 
-Only `kind` and `[columns]` are needed. A local time that a clock change repeats is its first occurrence; with a
-`format`, one that a clock change skips is unreadable.
+Only `kind` and `[columns]` are needed (and `[sql]` for a database). A local time that a clock change repeats is its
+first occurrence; with a `format`, one that a clock change skips is unreadable.
 """
 
-import codecs
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from recsys_assets import contract
 from recsys_assets.contract import FIELDS, Kind
@@ -59,109 +59,13 @@ from recsys_assets.importers.base import RAW_COLUMNS, Piece, Raw
 from recsys_assets.importers.columns import as_field
 from recsys_assets.importers.contract import demand, numbered
 from recsys_assets.importers.files import expand, layout_of, read_parquet
+from recsys_assets.importers.headers import describe_header
+from recsys_assets.importers.mapping import MappingFile, Sql, Time, load_mapping
 from recsys_assets.importers.text import read_csv
 from recsys_assets.logic.landing import as_time, by_value
-from recsys_assets.tables import EVENT_TYPES
 
 _EPOCHS = {"epoch_seconds": 1_000_000, "epoch_milliseconds": 1_000}
 _LAST_SECOND = 253_402_300_799  # of the year 9999
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Time(_Section):
-    """How times are written."""
-
-    format: str = "iso"
-    zone: str = "UTC"
-
-    @field_validator("zone")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from error
-        return value
-
-
-class Numbers(_Section):
-    """How numbers are written."""
-
-    decimal_comma: bool = False
-
-
-class Csv(_Section):
-    """How CSV is written."""
-
-    delimiter: str = Field(",", min_length=1, max_length=1)
-    encoding: str = "utf-8"
-
-    @field_validator("encoding")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            codecs.lookup(value)
-        except LookupError as error:
-            raise ValueError(f"{value!r} is no encoding such as utf-8 or latin-1") from error
-        return value
-
-
-class Price(_Section):
-    """Where the price of a whole line stands."""
-
-    total: str | None = None
-
-
-class Returns(_Section):
-    """How returns are told."""
-
-    negative_quantity: bool = False
-
-
-class MappingFile(_Section):
-    """One mapping file."""
-
-    kind: Kind
-    columns: dict[str, str]
-    constants: dict[str, str | int | float | bool] = {}
-    event_types: dict[str, Literal[EVENT_TYPES]] = {}  # type: ignore[valid-type] # the tuple is the one list of types
-    time: Time = Time()
-    numbers: Numbers = Numbers()
-    csv: Csv = Csv()
-    price: Price = Price()
-    returns: Returns = Returns()
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        fields = {f.name for f in FIELDS[self.kind]}
-        strange = sorted((set(self.columns) | set(self.constants)) - fields)
-        if strange:
-            raise ValueError(f"no fields of {self.kind}: {', '.join(strange)}; fields are {', '.join(sorted(fields))}")
-        both = sorted(set(self.columns) & set(self.constants))
-        if both:
-            raise ValueError(f"both column and constant: {', '.join(both)}")
-        if self.price.total and ("unit_price" in self.columns or "quantity" not in self.columns):
-            raise ValueError("[price] total needs a column for quantity and none for unit_price")
-        return self
-
-
-def load_mapping(path: Path) -> MappingFile:
-    """A mapping file.
-
-    Raises:
-        SourceError: it is missing, no TOML, or says something that is not understood; every point is named.
-    """
-    try:
-        return MappingFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SourceError(f"{path}: the mapping file cannot be read: {error}") from error
-    except ValidationError as error:
-        found = [(".".join(map(str, e["loc"])) or "mapping", e["msg"]) for e in error.errors()]
-        points = [f"  {where}: {what.removeprefix('Value error, ')}" for where, what in found]
-        raise SourceError(f"{path}: the mapping file is refused:\n" + "\n".join(points)) from error
 
 
 class MappedImporter:
@@ -185,6 +89,8 @@ class MappedImporter:
                 "the format mapped needs a mapping file: add --map FILE (`recsys contract page` shows one)."
             )
         rules = load_mapping(mapping)
+        if rules.sql != Sql():
+            raise SourceError(f"{mapping}: its section [sql] belongs to the format sql. Leave it out for files.")
         if kind is not None and kind != rules.kind:
             raise SourceError(f"{mapping}: its kind is {rules.kind}, not {kind}. Leave --kind out.")
         layout = layout_of(path)
@@ -196,25 +102,46 @@ class MappedImporter:
             raise SourceError(
                 f"{path}: the format mapped reads CSV and Parquet only. Import JSON Lines with `contract`."
             )
-        asked = dict.fromkeys([*rules.columns.values(), *([rules.price.total] if rules.price.total else [])])
-        absent = [name for name in asked if name not in sent.columns or name in RAW_COLUMNS]
-        if absent:
-            there = ", ".join(c for c in sent.columns if c not in RAW_COLUMNS)
-            raise SourceError(f"{path}:1: {mapping} names the columns {', '.join(absent)}; the file has {there}.")
-        demand(path, rules.kind, set(rules.columns) | set(rules.constants))
+        asked = rules.asked
+        demand_columns(str(path), mapping, rules, [c for c in sent.columns if c not in RAW_COLUMNS])
         if sent.height == 0:
             raise SourceError(f"{path}: the file holds no rows. Deliver it again, or remove it.")
-        frame = _map(path, sent, rules) if layout == "csv" else _map(path, _with_lines(sent, asked), rules)
-        return Raw(rules.kind, frame, tuple(c for c in sent.columns if c not in asked and c not in RAW_COLUMNS))
+        frame = apply_mapping(path, sent if layout == "csv" else _with_lines(sent, asked), rules)
+        ignored = tuple(c for c in sent.columns if c not in asked and c not in RAW_COLUMNS)
+        return Raw(rules.kind, frame, ignored, tuple(asked.items()), rules.notes())
+
+
+def demand_columns(where: str, mapping: Path, rules: MappingFile, there: list[str]) -> None:
+    """Refuses what lacks a column that the mapping names, and a mapping that lacks a field.
+
+    Raises:
+        SourceError: naming the columns.
+    """
+    absent = [name for name in rules.asked if name not in there]
+    if absent:
+        what = f"{where}: {mapping} names the columns {', '.join(absent)}"
+        raise SourceError(f"{what}; {describe_header(there, 'the file has ')}.")
+    demand(where, rules.kind, set(rules.columns) | set(rules.constants))
 
 
 def _with_lines(sent: pl.DataFrame, asked: Iterable[str]) -> pl.DataFrame:
     return sent.select(list(asked)).hstack(numbered(sent, asked))
 
 
-def _map(path: Path, sent: pl.DataFrame, rules: MappingFile) -> pl.DataFrame:
+def apply_mapping(path: Path, sent: pl.DataFrame, rules: MappingFile, plain: Collection[str] = ()) -> pl.DataFrame:
+    """Rows as sent, with `RAW_COLUMNS` → contract columns, with `RAW_COLUMNS`.
+
+    ``plain`` names text columns whose numbers have a decimal point whatever the mapping says.
+    """
+    plain = {*plain, *(name for name, dtype in sent.schema.items() if dtype not in (pl.String, pl.Binary))}
     fields = {f.name: f for f in FIELDS[rules.kind]}
     zone = ZoneInfo(rules.time.zone)
+
+    def point(series: pl.Series, name: str) -> pl.Series:
+        if not rules.numbers.decimal_comma or name in plain:
+            return series
+        return series.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+
     made: dict[str, pl.Series] = {}
     problem = sent["problem"]
     for target, name in rules.columns.items():
@@ -223,8 +150,10 @@ def _map(path: Path, sent: pl.DataFrame, rules: MappingFile) -> pl.DataFrame:
             made[target] = _time(as_field(series, field, path, zone), rules.time, zone)
             lost = series.is_not_null() & made[target].is_null() & problem.is_null()
             problem = problem.zip_with(~lost, pl.Series([f"{target}_unreadable"]))
-        elif field.type in ("money", "integer", "number"):
-            made[target] = _point(as_field(series, field, path), rules)
+        elif field.type == "day" and not series.dtype.is_temporal():  # it has no hour that a time zone could move
+            made[target] = _time(as_field(series, field, path), rules.time, ZoneInfo("UTC")).dt.strftime("%Y-%m-%d")
+        elif field.type in ("money", "rate", "integer", "number"):
+            made[target] = point(as_field(series, field, path), name)
         else:
             made[target] = as_field(series, field, path)
     for target, value in rules.constants.items():
@@ -232,7 +161,7 @@ def _map(path: Path, sent: pl.DataFrame, rules: MappingFile) -> pl.DataFrame:
         made[target] = pl.Series(target, [text]).new_from_index(0, sent.height)
     if rules.price.total:
         money = contract.Field("unit_price", "money", "", 0)
-        total = _point(as_field(sent[rules.price.total], money, path), rules)
+        total = point(as_field(sent[rules.price.total], money, path), rules.price.total)
         made["unit_price"] = per_unit(total, made["quantity"])
     if rules.event_types and "event_type" in made:
         made["event_type"] = made["event_type"].cast(pl.String).replace(rules.event_types)
@@ -242,12 +171,6 @@ def _map(path: Path, sent: pl.DataFrame, rules: MappingFile) -> pl.DataFrame:
         made["event_type"] = made["event_type"].zip_with(~back, pl.Series(["return"]))
     rest = [sent["source_line"], sent["source_offset"], problem.alias("problem"), sent["_line"]]
     return pl.DataFrame([*(series.alias(name) for name, series in made.items()), *rest])
-
-
-def _point(series: pl.Series, rules: MappingFile) -> pl.Series:
-    if not rules.numbers.decimal_comma or series.dtype != pl.String:
-        return series
-    return series.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
 
 
 def _time(series: pl.Series, rules: Time, zone: ZoneInfo) -> pl.Series:

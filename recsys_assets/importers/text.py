@@ -6,8 +6,11 @@ lost; the standard library's parsers can, at about half a million rows a second.
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,8 +20,18 @@ from recsys_assets.contract import MAX_LINE_BYTES, Field, Reason
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.base import RAW_COLUMNS
 from recsys_assets.importers.files import BROKEN, broken, open_bytes
+from recsys_assets.importers.headers import (
+    DELIMITERS,
+    delimiter_of,
+    demand_columns_in_bounds,
+    describe_header,
+    looks_like_data,
+    refuse_encoding,
+)
 
 _SKIP = 1 << 20
+_FIRST_LINES = 100
+_CHUNK = 1 << 18  # rows that wait as Python strings, which take ten times the memory of a column
 
 
 @dataclass
@@ -97,6 +110,8 @@ def read_jsonl(path: Path, fields: dict[str, Field]) -> tuple[pl.DataFrame, tupl
         with open_bytes(path) as file:
             for number, offset, raw in _lines(file):
                 line = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+                if number == 1:
+                    refuse_encoding(path, raw)
                 if len(raw) > MAX_LINE_BYTES:
                     rows.add(number, offset, "line_too_long", raw)
                     continue
@@ -126,6 +141,20 @@ def read_jsonl(path: Path, fields: dict[str, Field]) -> tuple[pl.DataFrame, tupl
     for column in columns.values():
         column.extend([None] * (total - len(column)))
     return rows.frame(columns), tuple(sorted(ignored))
+
+
+def first_keys(path: Path) -> set[str]:
+    """Keys of the objects among a file's first lines: what it describes, before its values are judged."""
+    keys = set[str]()
+    try:
+        with open_bytes(path) as file:
+            for _, _, raw in islice(_lines(file), _FIRST_LINES):
+                with suppress(ValueError, RecursionError):  # reading the file names what is wrong with a line
+                    values = json.loads(raw.removeprefix(b"\xef\xbb\xbf"))
+                    keys |= set(values) if isinstance(values, dict) else set()
+    except BROKEN as error:
+        raise broken(path, error) from error
+    return keys
 
 
 def _json_problem(error: Exception) -> Reason:
@@ -182,11 +211,18 @@ class _Feed:
         del self.taken[1:]
 
 
-def read_csv(path: Path, *, delimiter: str = ",", encoding: str = "utf-8") -> pl.DataFrame:
+def read_csv(
+    path: Path,
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    keep: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+) -> pl.DataFrame:
     """CSV with a header line → text columns and `RAW_COLUMNS`; empty cells are null, blank lines no rows.
 
     A quoted field may hold newlines. A row that does not parse, or has another number of fields than the header,
-    costs its first line only: reading goes on at the next one.
+    costs its first line only: reading goes on at the next one. ``keep`` gets the rows in chunks, as they are read, and
+    returns those that stay.
 
     Raises:
         SourceError: the file is empty, cut short or damaged, or its header is unusable.
@@ -195,7 +231,15 @@ def read_csv(path: Path, *, delimiter: str = ",", encoding: str = "utf-8") -> pl
     def decode(raw: bytes) -> str:
         return raw.decode(encoding)
 
+    def made() -> pl.DataFrame:
+        blank = [""] * width
+        by_column = zip(*(record or blank for record in records), strict=True)
+        frame = rows.frame({name: list(values) for name, values in zip(header, by_column, strict=True)})
+        frame = frame.with_columns(pl.col(header).replace("", None))
+        return frame if keep is None else keep(frame)
+
     rows, records, number = _Rows(), list[list[str] | None](), 0
+    chunks: list[pl.DataFrame] = []
     try:
         with open_bytes(path) as file:
             feed = _Feed(_lines(file), decode)
@@ -203,6 +247,9 @@ def read_csv(path: Path, *, delimiter: str = ",", encoding: str = "utf-8") -> pl
             width = len(header)
             reader = csv.reader(feed, delimiter=delimiter, strict=True)
             while True:
+                if len(records) == _CHUNK:
+                    chunks.append(made())
+                    rows, records = _Rows(), []
                 feed.next_row()
                 problem: str | None = None
                 record: list[str] | None = None
@@ -228,12 +275,9 @@ def read_csv(path: Path, *, delimiter: str = ",", encoding: str = "utf-8") -> pl
                 reader = csv.reader(feed, delimiter=delimiter, strict=True)
     except BROKEN as error:
         raise broken(path, error, number + 1) from error
-    if not records:
+    if not records and not chunks:
         raise SourceError(f"{path}: the file has a header and no rows. Deliver it again, or remove it.")
-    blank = [""] * width
-    by_column = zip(*(record or blank for record in records), strict=True)
-    frame = rows.frame({name: list(values) for name, values in zip(header, by_column, strict=True)})
-    return frame.with_columns(pl.col(header).replace("", None))
+    return pl.concat([*chunks, made()] if records else chunks)
 
 
 def _first_line_problem(raw: bytes, decode: Callable[[bytes], str]) -> str | None:
@@ -251,16 +295,24 @@ def _header(path: Path, feed: _Feed, delimiter: str) -> list[str]:
         header = next(csv.reader(feed, delimiter=delimiter, strict=True))
     except (csv.Error, StopIteration) as error:
         raise SourceError(f"{path}:1: the header line cannot be read as CSV ({error}).") from error
+    refuse_encoding(path, feed.taken[0][2])
+    if feed.problem == "line_too_long":
+        raise SourceError(f"{path}:1: the header line is longer than {MAX_LINE_BYTES:,} bytes. Is this a CSV file?")
     if feed.problem:
         raise SourceError(f"{path}:1: the header line is refused ({feed.problem}). Is this a CSV file in UTF-8?")
+    demand_columns_in_bounds(path, len(header))
     header = [name.strip() for name in header]
     header[:1] = [name.removeprefix("\ufeff").strip().strip('"') for name in header[:1]]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice or not all(header):
+    if len(header) == 1 and (other := delimiter_of(header[0], delimiter)):
+        shown = "" if looks_like_data(header[0].split(other)) else f" {header[0][:200]!r}"
         raise SourceError(
-            f"{path}:1: the header line {'names ' + ', '.join(twice) + ' twice' if twice else 'has an empty name'}. "
-            "Every column needs a name of its own."
+            f"{path}:1: the header has one column{shown}: is the delimiter {DELIMITERS.get(other, repr(other))}? "
+            "Import with `mapped --map FILE`, where FILE says `[csv] delimiter`, or save the file with commas."
         )
+    twice = sorted(name for name, times in Counter(header).items() if times > 1)
+    if twice or not all(header):
+        what = describe_header(twice, "the header line names twice: ") if twice else "the header line has an empty name"
+        raise SourceError(f"{path}:1: {what}. Every column needs a name of its own.")
     reserved = sorted(set(header) & set(RAW_COLUMNS))
     if reserved:
         raise SourceError(f"{path}:1: the column names {', '.join(reserved)} are reserved. Rename them.")

@@ -211,6 +211,7 @@ def platform_environment(settings: Settings, home: Home, servers: Servers) -> di
         "RECSYS_DAGSTER_POSTGRES_URL": servers.dagster_postgres_url,
         "RECSYS_MLFLOW_POSTGRES_URL": servers.mlflow_postgres_url,
         "RECSYS_REDIS_URL": servers.redis_url,
+        "RECSYS_LAKE_URL": settings.lake_url,
         "RECSYS_THREADS": str(settings.threads),
         "DAGSTER_HOME": str(home.dagster),
         "DAGSTER_LOCAL_ARTIFACTS": str(home.dagster),

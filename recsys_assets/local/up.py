@@ -1,6 +1,5 @@
 """`recsys up`: the servers, Dagster's UI and daemon, MLflow's UI and the API, in the foreground of one terminal."""
 
-import http.client
 import os
 import socket
 import sys
@@ -12,14 +11,14 @@ from functools import partial
 from pathlib import Path
 
 from recsys_assets.errors import RefusedError, StoreError
+from recsys_assets.local.answers import HOST, answers
 from recsys_assets.local.processes import Child, Program, free_port, shielded, wait_until
 from recsys_assets.local.state import Process, State, held, owner_lock, read_state, users_lock, write_state
 from recsys_assets.local.supervisor import LOCK_SECONDS, Owner, Servers, owning, platform_environment, resolve
 from recsys_assets.settings import CHECKOUT, Home, Settings
 
 ANSWER_SECONDS = 240.0  # MLflow and Dagster make their tables at their first start
-PROGRAMS = ("dagster-webserver", "dagster-daemon", "mlflow", "api")
-_HOST = "127.0.0.1"
+PROGRAMS = ("dagster-webserver", "dagster-daemon", "mlflow", "api", "pages")
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class _Service:
 
     @property
     def address(self) -> str:
-        return f"http://{_HOST}:{self.port}" if self.port else ""
+        return f"http://{HOST}:{self.port}" if self.port else ""
 
 
 class Platform:
@@ -73,8 +72,13 @@ class Platform:
             raise StoreError("\n".join(died))
 
 
-def up(settings: Settings, home: Home, announce: Callable[[str], None]) -> None:
-    """Starts everything, says where it is, and stays until SIGINT or SIGTERM; then stops everything.
+def up(
+    settings: Settings,
+    home: Home,
+    announce: Callable[[str], None],
+    started: Callable[[Sequence[Process]], None],
+) -> None:
+    """Starts everything, tells what runs where, and stays until SIGINT or SIGTERM; then stops everything.
 
     A program that dies is reported once and not started again; when a database or the cache dies, all ends.
 
@@ -95,8 +99,7 @@ def up(settings: Settings, home: Home, announce: Callable[[str], None]) -> None:
         raise _busy(home)
     try:
         with held(lock), _started(settings, home, PROGRAMS, announce) as everything:
-            for process in everything.processes:
-                announce(f"{process.name:<18} {process.address}".rstrip())
+            started(everything.processes)
             announce("Everything runs. Ctrl-C, or `recsys down` elsewhere, stops it.")
             while True:
                 time.sleep(0.5)
@@ -147,6 +150,7 @@ def _started(
         ("dagster-webserver", "RECSYS_DAGSTER_PORT", settings.dagster_port),
         ("mlflow", "RECSYS_MLFLOW_PORT", settings.mlflow_port),
         ("api", "RECSYS_API_PORT", settings.api_port),
+        ("pages", "RECSYS_PAGES_PORT", settings.pages_port),
     ):
         if name in names and port and not _is_free(port):
             raise RefusedError(f"{setting}: port {port} is taken; choose another one, or 0 for a free one.")
@@ -234,7 +238,7 @@ def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((HOST, port))
         except OSError:
             return False
     return True
@@ -249,20 +253,24 @@ def _services(settings: Settings, home: Home, environment: dict[str, str]) -> li
     def program(name: str, *command: str) -> Program:
         return Program(name, command, home.logs / f"{name}.log", environment, folder=home.path)
 
-    dagster, mlflow, api = (
-        port or free_port() for port in (settings.dagster_port, settings.mlflow_port, settings.api_port)
+    dagster, mlflow, api, pages = (
+        port or free_port()
+        for port in (settings.dagster_port, settings.mlflow_port, settings.api_port, settings.pages_port)
     )
-    webserver = [str(programs / "dagster-webserver"), "-w", workspace, "-h", _HOST, "-p", str(dagster)]
+    webserver = [str(programs / "dagster-webserver"), "-w", workspace, "-h", HOST, "-p", str(dagster)]
     daemon = [str(programs / "dagster-daemon"), "run", "-w", workspace]
-    tracking = [str(programs / "mlflow"), "server", "--host", _HOST, "--port", str(mlflow), "--workers", "1"]
+    tracking = [str(programs / "mlflow"), "server", "--host", HOST, "--port", str(mlflow), "--workers", "1"]
     tracking += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
     serving = [sys.executable, "-m", "uvicorn", "recsys_assets.serving.app:create", "--factory"]
-    serving += ["--host", _HOST, "--port", str(api), "--no-access-log"]  # it would hold the ids that were asked for
+    serving += ["--host", HOST, "--port", str(api), "--no-access-log"]  # it would hold the ids that were asked for
+    reading = [sys.executable, "-m", "uvicorn", "recsys_assets.serving.pages:create", "--factory"]
+    reading += ["--host", HOST, "--port", str(pages)]
     return [
         _Service("Dagster UI", program("dagster-webserver", *webserver), dagster, "/server_info"),
         _Service("Dagster daemon", program("dagster-daemon", *daemon)),
         _Service("MLflow UI", program("mlflow", *tracking), mlflow, "/health"),
         _Service("API", program("api", *serving), api, "/api/v1/health"),
+        _Service("data docs and dbt docs", program("pages", *reading), pages),
     ]
 
 
@@ -273,7 +281,7 @@ def _wait(service: _Service, child: Child, owner: Owner) -> None:
             raise StoreError(_death(child))
         if failure := owner.failure():
             raise StoreError(failure)
-        if not service.port or _answers(service.port, service.path):
+        if not service.port or answers(service.port, service.path):
             return
         if time.monotonic() > deadline:
             raise StoreError(
@@ -281,16 +289,3 @@ def _wait(service: _Service, child: Child, owner: Owner) -> None:
                 f"{service.program.log}, ends:\n{child.tail()}"
             )
         time.sleep(0.1)
-
-
-def _answers(port: int, path: str) -> bool:
-    """Whether an HTTP server answers; what it says (nothing published yet, say) is not asked."""
-    connection = http.client.HTTPConnection(_HOST, port, timeout=5)
-    try:
-        connection.request("GET", path)
-        connection.getresponse().read()
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-    return True

@@ -4,7 +4,10 @@ from datetime import date
 
 import polars as pl
 
+from recsys_assets.logic.rates import converted, with_rate
 from recsys_assets.tables import CATALOG
+
+_PRICE = pl.col("unit_price_micros")
 
 
 def top_category(category: pl.Expr) -> pl.Expr:
@@ -17,7 +20,9 @@ def top_category(category: pl.Expr) -> pl.Expr:
     return pl.when(first != "").then(first)
 
 
-def catalog(landed: pl.DataFrame, events: pl.DataFrame, as_of: date) -> pl.DataFrame:
+def catalog(
+    landed: pl.DataFrame, events: pl.DataFrame, as_of: date, rates: pl.DataFrame, base_currency: str
+) -> pl.DataFrame:
     """One row per product known by the end of ``as_of``: table CATALOG, ordered by product.
 
     Of a product's rows the newest one holds: by ``event_date``, then ``updated_at`` (where it is missing, the start of
@@ -25,17 +30,21 @@ def catalog(landed: pl.DataFrame, events: pl.DataFrame, as_of: date) -> pl.DataF
     paid, with that line's list price; one that holds prices means what it leaves out. A product that only events know
     has no name; a shop that has sent no catalogue at all has only such products, and may recommend them.
 
-    ``not_recommendable`` is the first that holds of ``product_unknown``, ``price_missing`` (null or 0) and
-    ``out_of_stock``, else null.
+    Prices are converted to the base currency at the newest rate not after ``as_of``; a product whose currency has none
+    has no price, and keeps its currency. ``not_recommendable`` is the first that holds of ``product_unknown``,
+    ``currency_without_rate``, ``price_missing`` (null or 0) and ``out_of_stock``, else null.
 
     Args:
         landed: table LANDING_CATALOG; rows with a ``problem`` and rows of later days are ignored.
         events: table CLEAN_EVENTS of the window; later days are ignored.
         as_of: the day.
+        rates: table LANDING_RATES; later days are ignored.
+        base_currency: the home's.
     """
     seen = events.filter(pl.col("event_date") <= as_of, pl.col("product_id").is_not_null())
-    products = _newest(landed, as_of)
-    if products["unit_price_micros"].null_count() == products.height:
+    newest = _newest(landed, as_of)
+    products = _in_base(newest, as_of, rates, base_currency)
+    if newest["unit_price_micros"].null_count() == newest.height:
         products = (
             products.drop("unit_price_micros", "currency")
             .join(
@@ -46,7 +55,8 @@ def catalog(landed: pl.DataFrame, events: pl.DataFrame, as_of: date) -> pl.DataF
             .with_columns(pl.coalesce("list_price_micros", "_list").alias("list_price_micros"))
         )
     out = pl.col("in_stock").not_().fill_null(False) | (pl.col("stock_level") <= 0).fill_null(False)
-    known = products.with_columns(_why_not(pl.col("unit_price_micros"), out).alias("not_recommendable"))
+    why = pl.when("_unrated").then(pl.lit("currency_without_rate")).otherwise(_why_not(_PRICE, out))
+    known = products.with_columns(why.alias("not_recommendable"))
     # Where there is a catalogue, what it does not hold is not for sale. Where there is none, the events are it.
     why = pl.lit("product_unknown") if products.height else _why_not(pl.col("_paid"))
     unknown = (
@@ -76,6 +86,15 @@ def _newest(landed: pl.DataFrame, as_of: date) -> pl.DataFrame:
         .sort("product_id", "event_date", "_since", "row_hash")
         .unique("product_id", keep="last", maintain_order=True)
     )
+
+
+def _in_base(products: pl.DataFrame, as_of: date, rates: pl.DataFrame, base_currency: str) -> pl.DataFrame:
+    """Prices in the base currency; ``_unrated`` where there is a price and no rate for it."""
+    products = with_rate(products, pl.lit(as_of), rates, base_currency)
+    unrated = pl.col("_rate").is_null() & _PRICE.is_not_null()
+    made = [converted(products, price) for price in ("unit_price_micros", "list_price_micros")]
+    currency = pl.when("_unrated").then("currency").otherwise(pl.lit(base_currency)).alias("currency")
+    return products.with_columns(unrated.alias("_unrated")).with_columns(*made, currency)
 
 
 def _last_prices(events: pl.DataFrame) -> pl.DataFrame:

@@ -1,40 +1,35 @@
 """Raw rows of a delivered file → the landing tables: typed, people as keys, nothing dropped.
 
 What cannot be parsed becomes null and the row's `problem` says so; cleaning rejects it later. Ids, prices and times
-are parsed once per distinct value. Decimals are parsed as decimals, so that no price drifts through a binary float.
+are parsed once per distinct value.
 """
 
 import hashlib
-import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from recsys_assets.contract import FIELDS, MAX_AMOUNT, MAX_QUANTITY, MAX_TEXT, REASONS, Field, Kind, Reason
+from recsys_assets.contract import FIELDS, MAX_TEXT, REASONS, Field, Kind, Reason
 from recsys_assets.identity import KeyRing, id_problem
-from recsys_assets.tables import LANDING_CATALOG, LANDING_EVENTS, MICROS
+from recsys_assets.logic.parsing import PARSERS, impersonal, parse_micros, parse_time
+from recsys_assets.tables import LANDING_CATALOG, LANDING_EVENTS, LANDING_RATES, LANDING_USERS
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _TIME = pl.Datetime("us", "UTC")
 _SEPARATOR = "\x1f"
 _ORDER = {reason: place for place, reason in enumerate(REASONS)}
 _PERSONS = {"user_id": "user_key", "anon_id": "anon_key"}
 _ID_REASON: dict[str, Reason] = {"event_id": "event_id_invalid", "product_id": "product_id_invalid",
                                  "user_id": "person_id_invalid", "anon_id": "person_id_invalid"}  # fmt: skip
-_DTYPES = LANDING_CATALOG.columns | LANDING_EVENTS.columns
-_WORDS = {"true": True, "1": True, "yes": True, "t": True, "false": False, "0": False, "no": False, "f": False}
+_DTYPES = LANDING_CATALOG.columns | LANDING_EVENTS.columns | LANDING_USERS.columns | LANDING_RATES.columns
 
 
 @dataclass(frozen=True)
 class LandingRules:
-    """What a home knows about its files. ``undated`` is the day of catalogue rows that name none."""
+    """What a home knows about its files. ``undated`` is the day of catalogue and users rows that name none."""
 
     keys: KeyRing
     first_day: date
@@ -43,92 +38,6 @@ class LandingRules:
     now: datetime
     search_term_floor: int
     undated: date
-
-
-def parse_time(raw: str, zone: ZoneInfo | None = None) -> int | None:
-    """Microseconds since 1970 of an ISO 8601 time, or None; one without offset is local time in ``zone`` (UTC).
-
-    >>> parse_time("1970-01-01T01:00:00+01:00"), parse_time("1970-01-01 00:00:01 UTC"), parse_time("soon")
-    (0, 1000000, None)
-    """
-    try:
-        time = datetime.fromisoformat(raw.strip().removesuffix(" UTC"))
-        if time.tzinfo is None:
-            time = time.replace(tzinfo=UTC if zone is None or raw.endswith("UTC") else zone)
-        return (time - _EPOCH) // _MICROSECOND
-    except (ValueError, OverflowError):
-        return None
-
-
-def _decimal(raw: str) -> Decimal | None:
-    if "_" in raw:  # Python's digit grouping, and nobody else's
-        return None
-    try:
-        value = Decimal(raw.strip())
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() else None
-
-
-def parse_micros(raw: str) -> int | None:
-    """Whole millionths of a decimal number, half to even; None where it is none or beyond `MAX_AMOUNT`.
-
-    >>> parse_micros("2.49"), parse_micros("0.0000005"), parse_micros("1e2"), parse_micros("1,5")
-    (2490000, 0, 100000000, None)
-    """
-    value = _decimal(raw)
-    if value is None or not -MAX_AMOUNT <= value <= MAX_AMOUNT:
-        return None
-    return int((value * MICROS).to_integral_value(ROUND_HALF_EVEN))
-
-
-def parse_whole(raw: str, limit: int = 2**53) -> int | None:
-    """A whole number ("2", "2.0") within ±``limit``, or None."""
-    value = _decimal(raw)
-    if value is None or not -limit <= value <= limit or value != value.to_integral_value():
-        return None
-    return int(value)
-
-
-def _quantity(raw: str) -> int | None:
-    return parse_whole(raw, MAX_QUANTITY)
-
-
-def _finite(raw: str) -> float | None:
-    value = _decimal(raw)
-    number = None if value is None else float(value)
-    return number if number is not None and math.isfinite(number) else None
-
-
-def _truth(raw: str) -> bool | None:
-    return _WORDS.get(raw.strip().lower())
-
-
-def _words(raw: str) -> list[str] | None:
-    if not raw.lstrip().startswith("["):
-        return [word.strip() for word in raw.split("|") if word.strip()]
-    try:
-        words = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return words if all(isinstance(word, str) for word in words) else None
-
-
-def _json_object(raw: str) -> str | None:
-    try:
-        return raw if isinstance(json.loads(raw), dict) else None
-    except (ValueError, RecursionError):
-        return None
-
-
-_PARSERS: dict[str, tuple[Callable[[str], Any], pl.DataType, Reason]] = {
-    "quantity": (_quantity, pl.Int64(), "quantity_unreadable"),
-    "integer": (parse_whole, pl.Int64(), "number_unreadable"),
-    "number": (_finite, pl.Float64(), "number_unreadable"),
-    "boolean": (_truth, pl.Boolean(), "value_malformed"),
-    "list": (_words, pl.List(pl.String), "value_malformed"),
-    "object": (_json_object, pl.String(), "value_malformed"),
-}
 
 
 def by_value(text: pl.Series, parse: Callable[[str], Any], dtype: pl.DataType) -> pl.Series:
@@ -184,7 +93,7 @@ class _Landing:
 
     def _absent(self, field: Field) -> None:
         name = _PERSONS.get(field.name, field.name)
-        dtype = _DTYPES.get(name) or _DTYPES[f"{name}_micros"]
+        dtype = pl.Date() if field.type == "day" else _DTYPES.get(name) or _DTYPES[f"{name}_micros"]
         self.values[name] = pl.Series(name, [None], dtype=dtype).new_from_index(0, self.frame.height)
         if field.name == "event_time":
             self.bad.append(("event_time_missing", self.values[name].is_null()))
@@ -208,8 +117,8 @@ class _Landing:
                 return by_value(raw, parse_micros, pl.Int64()), "price_unreadable"
             case "currency":
                 return raw.str.strip_chars().str.to_uppercase(), "currency_unknown"
-            case "integer" | "number" | "boolean" | "list" | "object":
-                parse, dtype, reason = _PARSERS["quantity" if field.name == "quantity" else field.type]
+            case "integer" | "number" | "boolean" | "list" | "object" | "day" | "rate":
+                parse, dtype, reason = PARSERS["quantity" if field.name == "quantity" else field.type]
                 return by_value(raw, parse, dtype), reason
             case _:
                 text = raw.str.replace(r"(?s)[?#].*$", "") if field.name == "referrer" else raw
@@ -256,11 +165,12 @@ class _Landing:
         texts = columns.select(pl.concat_str(parts, separator=_SEPARATOR, ignore_nulls=True)).to_series()
         key = hashlib.sha256(b"row\x00" + self.rules.keys.secret).digest()
         blake = hashlib.blake2b
-        return pl.Series("row_hash", [blake(t.encode(), digest_size=16, key=key).hexdigest() for t in texts.to_list()])
+        made = [blake(t.encode(), digest_size=16, key=key).hexdigest() for t in texts.to_list()]
+        return pl.Series("row_hash", made, dtype=pl.String)
 
 
 def land(frame: pl.DataFrame, kind: Kind, source_file: str, rules: LandingRules) -> pl.DataFrame:
-    """Rows of one file as LANDING_EVENTS or LANDING_CATALOG, one for one, ordered by day and line.
+    """Rows of one file as the landing table of their kind, one for one, ordered by day and line.
 
     ``frame`` is what an importer read: contract columns as text or natural dtype, and its `RAW_COLUMNS`. A row
     without a usable day goes to the first usable day of the file, else to the home's first day. An event without id
@@ -272,23 +182,40 @@ def land(frame: pl.DataFrame, kind: Kind, source_file: str, rules: LandingRules)
         landing.field(field)
     problems = [pl.when(mask).then(pl.lit(reason)) for reason, mask in sorted(landing.bad, key=lambda b: _ORDER[b[0]])]
     out = pl.DataFrame([series.alias(name) for name, series in landing.values.items()]).with_columns(
-        pl.col("unit_price").alias("unit_price_micros"),
-        pl.col("list_price").alias("list_price_micros"),
         pl.lit(source_file).alias("source_file"),
         frame["source_line"],
         frame["source_offset"],
         landing.hashes(),
         pl.coalesce(frame["problem"], *problems).alias("problem"),
     )
-    priced = pl.col("unit_price_micros").is_not_null() | pl.col("list_price_micros").is_not_null()
-    late: list[tuple[pl.Expr, Reason]] = [(priced & (pl.col("currency") != rules.currency), "currency_unknown")]
-    if kind == "catalog":
-        late = [(pl.col("product_id").is_null(), "product_missing"), *late, *out_of_bounds("catalog")]
-    out = out.with_columns(
-        pl.coalesce("problem", *(pl.when(wrong).then(pl.lit(reason)) for wrong, reason in late)).alias("problem"),
-        pl.col("currency").fill_null(rules.currency),
+    match kind:
+        case "events":
+            return _events(_priced(out, rules), landing, rules)
+        case "catalog":
+            return _catalog(_priced(out, rules), landing, rules)
+        case "rates":
+            return _rates(out, rules)
+        case "users":
+            return _users(out, landing, rules)
+
+
+def _refuse(out: pl.DataFrame, *wrong: tuple[pl.Expr, Reason]) -> pl.DataFrame:
+    """``out`` with the first reason that holds where a row has no problem yet."""
+    return out.with_columns(
+        pl.coalesce("problem", *(pl.when(holds).then(pl.lit(reason)) for holds, reason in wrong)).alias("problem")
     )
-    return _catalog(out, landing, rules) if kind == "catalog" else _events(out, landing, rules)
+
+
+_NO_CODE = ~pl.col("currency").str.contains(r"^[A-Z]{3}$")
+
+
+def _priced(out: pl.DataFrame, rules: LandingRules) -> pl.DataFrame:
+    """Prices as sent, in the currency that was sent: cleaning converts them."""
+    out = out.rename({"unit_price": "unit_price_micros", "list_price": "list_price_micros"})
+    priced = pl.col("unit_price_micros").is_not_null() | pl.col("list_price_micros").is_not_null()
+    return _refuse(out, (priced & _NO_CODE, "currency_unknown")).with_columns(
+        pl.col("currency").fill_null(rules.currency)
+    )
 
 
 def out_of_bounds(kind: Kind) -> list[tuple[pl.Expr, Reason]]:
@@ -315,11 +242,40 @@ def _place(out: pl.DataFrame, day: pl.Series, usable: pl.Series, first_day: date
     return out if event_date.is_sorted() else out.sort("event_date", maintain_order=True)
 
 
-def _catalog(out: pl.DataFrame, landing: _Landing, rules: LandingRules) -> pl.DataFrame:
+def _from_its_day(out: pl.DataFrame, landing: _Landing, rules: LandingRules) -> pl.DataFrame:
+    """Rows on the day from which they hold."""
     time = out["updated_at"]
     day = landing.days(time)
     day = pl.select(pl.max_horizontal(day.fill_null(rules.undated), pl.lit(rules.first_day))).to_series()
-    return LANDING_CATALOG.conform(_place(out, day, ~landing.future(time), rules.first_day))
+    return _place(out, day, ~landing.future(time), rules.first_day)
+
+
+def _catalog(out: pl.DataFrame, landing: _Landing, rules: LandingRules) -> pl.DataFrame:
+    out = _refuse(out, (pl.col("product_id").is_null(), "product_missing"), *out_of_bounds("catalog"))
+    return LANDING_CATALOG.conform(_from_its_day(out, landing, rules))
+
+
+def _users(out: pl.DataFrame, landing: _Landing, rules: LandingRules) -> pl.DataFrame:
+    out = _refuse(out, (pl.col("user_key").is_null(), "person_missing")).with_columns(
+        by_value(out["attributes"], impersonal, pl.String()), _now(rules)
+    )
+    return LANDING_USERS.conform(_from_its_day(out, landing, rules))
+
+
+def _rates(out: pl.DataFrame, rules: LandingRules) -> pl.DataFrame:
+    """A rate stays on its own day, before the home's first one too: that is the rate of the first days."""
+    out = _refuse(
+        out,
+        (pl.col("date").is_null(), "date_unreadable"),
+        (_NO_CODE.fill_null(True), "currency_unknown"),
+        (pl.col("rate").is_null(), "rate_unreadable"),
+        ((pl.col("currency") == rules.currency) & (pl.col("rate") != "1"), "rate_of_base"),
+    ).with_columns(_now(rules))
+    return LANDING_RATES.conform(_place(out, out["date"], out["date"].is_not_null(), rules.first_day))
+
+
+def _now(rules: LandingRules) -> pl.Expr:
+    return pl.lit(rules.now).dt.convert_time_zone("UTC").cast(_TIME).alias("landed_at")
 
 
 def _events(out: pl.DataFrame, landing: _Landing, rules: LandingRules) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from recsys_assets.logic.price_tiers import TIERS
+from recsys_assets.logic.users import withheld
 from recsys_assets.tables import USER_PROFILES
 from recsys_assets.tuning import Tuning, UserSegments, UserTypes
 
@@ -16,10 +17,17 @@ _FLOAT_DUST = 1e-9
 
 
 def user_profiles(
-    events: pl.DataFrame, sessions: pl.DataFrame, item_stats: pl.DataFrame, as_of: date, tuning: Tuning, time_zone: str
+    events: pl.DataFrame,
+    sessions: pl.DataFrame,
+    item_stats: pl.DataFrame,
+    users: pl.DataFrame,
+    as_of: date,
+    tuning: Tuning,
+    time_zone: str,
 ) -> pl.DataFrame:
     """One row per person with an event in the window: table USER_PROFILES, ordered by person.
 
+    - Who refused consent has none. They count where others are measured against everybody.
     - An order is an order id, or the day's purchases that have none; a purchase is a line.
     - Lifetime value is what the window's purchases cost less what was returned. ``spending_segment`` cuts it at the
       quantiles of ``user_segments`` over everybody who bought (nearest rank: equal values fall in one segment).
@@ -34,6 +42,7 @@ def user_profiles(
         events: table CLEAN_EVENTS; days outside the window are ignored.
         sessions: table SESSIONS; days outside the window are ignored.
         item_stats: table ITEM_STATS of the day; top categories and price tiers come from it.
+        users: table USERS of the day; locale and market come from it.
         as_of: last day of the window of ``tuning.window_days`` days.
         tuning: ``window_days``, ``user_segments`` and ``user_types`` are read.
         time_zone: the home's, for the hour.
@@ -57,7 +66,7 @@ def user_profiles(
         _visit_habits(visits, time_zone),
     ]
     people = _activity(lines)
-    for part in parts:
+    for part in [*parts, users.select(_PERSON, "locale", "market")]:
         people = people.join(part, on=_PERSON, how="left")
     people = people.with_columns(
         pl.col("orders", "unique_items", "units").fill_null(0), pl.col("favourite_categories").fill_null([])
@@ -71,7 +80,9 @@ def user_profiles(
             (pl.col("orders") * 30 / observed.clip(lower_bound=30)).fill_null(0.0).alias("orders_per_30_days"),
             _ratio("_returns", "purchases").alias("return_rate"),
             _ratio("_clicks", "_impressions").alias("click_rate"),
-        ).sort(_PERSON)
+        )
+        .join(withheld(users), on=_PERSON, how="anti")
+        .sort(_PERSON)
     )
 
 

@@ -1,6 +1,7 @@
 """The HTTP API: ``uvicorn --factory recsys_assets.serving.app:create --no-access-log``.
 
-An access log would write down who asked: ids stand in the query string. Nothing here logs one.
+An access log would write down who asked: ids stand in the query string. Nothing here logs one. What is logged: start
+and stop, a generation that goes live, a store that goes away or comes back, and errors.
 """
 
 import asyncio
@@ -8,19 +9,32 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from recsys_assets.errors import SettingsError
-from recsys_assets.serving.pointer import POSTGRES_DOWN, REDIS_DOWN, Live, Pool, from_postgres, from_redis, make_pool
+from recsys_assets import logs
+from recsys_assets.errors import HomeError, SettingsError
+from recsys_assets.serving.pointer import (
+    POSTGRES_DOWN,
+    REDIS_DOWN,
+    Live,
+    Pool,
+    from_postgres,
+    from_redis,
+    make_pool,
+    refuse_newer_schema,
+)
 from recsys_assets.serving.problems import BadParameterError, parse, problem
 from recsys_assets.serving.recommendations import Reader
 from recsys_assets.settings import Settings, load_settings, open_home
 from recsys_assets.stores.cache import RETRIES
 from recsys_assets.stores.suppressions import POINTER_SECONDS
+
+_log = structlog.stdlib.get_logger(__name__)
 
 _PARAMETERS = [
     {"name": name, "in": "query", "required": False, "schema": schema, "description": what, "example": example}
@@ -49,10 +63,17 @@ class _State:
     def __init__(self) -> None:
         self.live: Live | None = None
         self.postgres = self.redis = False
+        self.refused: HomeError | None = None
+        self._schema_known = False
 
     async def look(self, pool: Pool, cache: Redis) -> None:
         """Reads the pointer again; keeps the last one where no store answers."""
+        before = self.live, self.postgres, self.redis
         try:
+            await self._check_schema(pool)
+            if self.refused:
+                self.live = None  # what a newer program has put into Redis may mean something else, too
+                return
             self.live = await from_postgres(pool, self.live)
             self.postgres = True
         except POSTGRES_DOWN:
@@ -64,6 +85,27 @@ class _State:
                 self.live = await from_redis(cache)
         except REDIS_DOWN:
             self.redis = False
+        self._report(*before)
+
+    async def _check_schema(self, pool: Pool) -> None:
+        """Once, when Postgres answers first: one that a newer program has changed is left alone."""
+        if not self._schema_known:
+            try:
+                await refuse_newer_schema(pool)
+            except HomeError as error:
+                self.refused = error
+                _log.error("schema refused", reason=str(error))
+            self._schema_known = True
+
+    def _report(self, live: Live | None, postgres: bool, redis: bool) -> None:
+        for name, was, now in (("postgres", postgres, self.postgres), ("redis", redis, self.redis)):
+            if was != now:
+                (_log.info if now else _log.warning)("store answers" if now else "store away", store=name)
+        if self.live is not None and (live is None or live.generation != self.live.generation):
+            _log.info(
+                "generation live", generation=self.live.generation, day=self.live.day.isoformat(),
+                model_version=self.live.model_version, source="postgres" if self.postgres else "redis",
+            )  # fmt: skip
 
 
 def create(settings: Settings | None = None) -> FastAPI:
@@ -73,7 +115,9 @@ def create(settings: Settings | None = None) -> FastAPI:
         SettingsError: a setting is wrong, or the servers' URLs are not given.
         HomeError: the home cannot be opened.
     """
-    settings = settings or load_settings()
+    if settings is None:  # a process of its own, not a test's
+        settings = load_settings()
+        logs.configure(settings)
     if not settings.postgres_url or not settings.redis_url:
         raise SettingsError("the API needs RECSYS_POSTGRES_URL and RECSYS_REDIS_URL; `recsys up` sets them")
     pool = make_pool(settings.postgres_url)
@@ -92,6 +136,10 @@ def create(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await pool.open(wait=False)
         await state.look(pool, cache)
+        if state.refused:
+            await pool.close()
+            raise state.refused
+        _log.info("started", serving=state.live is not None, postgres=state.postgres, redis=state.redis)
         task = asyncio.create_task(watch())
         try:
             yield
@@ -101,6 +149,7 @@ def create(settings: Settings | None = None) -> FastAPI:
                 await task
             await pool.close()
             await cache.aclose()
+            _log.info("stopped")
 
     app = FastAPI(title="Recommendations", lifespan=lifespan)
 

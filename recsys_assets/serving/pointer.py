@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from redis.asyncio import Redis
 
 from recsys_assets.stores.cache import POINTER_KEY, VERSION_KEY, popular_key, whole_key
-from recsys_assets.stores.postgres import query
+from recsys_assets.stores.postgres import query, refuse_newer
 
 Product = dict[str, Any]
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[dict[str, Any]]]
@@ -46,6 +46,15 @@ async def fetch(pool: Pool, name: str, values: dict[str, Any] | None = None) -> 
 
 def _by_category(text: str | bytes | None) -> dict[str, list[Product]]:
     return {entry["category"]: entry["products"] for entry in json.loads(text or "[]")}
+
+
+async def refuse_newer_schema(pool: Pool) -> None:
+    """Raises HomeError where the database's schema is newer than this program."""
+    try:
+        found = await fetch(pool, "read/schema_version")
+    except psycopg.errors.UndefinedTable:
+        return
+    refuse_newer(found[0]["version"])
 
 
 async def from_postgres(pool: Pool, last: Live | None) -> Live | None:

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis
 
 from recsys_assets.identity import KeyRing
@@ -12,6 +13,8 @@ from recsys_assets.logic.recommendation_ids import recommendation_id
 from recsys_assets.serving.pointer import POSTGRES_DOWN, REDIS_DOWN, Live, Pool, Product, fetch, trusted
 from recsys_assets.serving.problems import Asked
 from recsys_assets.stores.cache import VERSION_KEY, list_key, marker_key, product_key, whole_key
+
+_log = structlog.stdlib.get_logger(__name__)
 
 REST_SECONDS = 1.0
 SIMILAR_REASON = "Bought by the same people"
@@ -21,15 +24,26 @@ SIMILAR_REASON = "Bought by the same people"
 class Breaker:
     """After a failure a store is left alone for a second."""
 
+    store: str
     until: float = field(default=0.0)
+    _failing: bool = field(default=False)
 
     def closed(self) -> bool:
         """Whether the store may be asked."""
         return time.monotonic() >= self.until
 
     def trip(self) -> None:
-        """The store has failed."""
+        """The store has failed. Only the first of several failures is logged."""
         self.until = time.monotonic() + REST_SECONDS
+        if not self._failing:
+            self._failing = True
+            _log.warning("read failed, answering without it", store=self.store)
+
+    def mend(self) -> None:
+        """The store has answered."""
+        if self._failing:
+            self._failing = False
+            _log.info("reads work again", store=self.store)
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ class Reader:
 
     def __init__(self, pool: Pool, cache: Redis, keys: KeyRing) -> None:
         self._pool, self._cache, self._keys = pool, cache, keys
-        self.redis, self.postgres = Breaker(), Breaker()
+        self.redis, self.postgres = Breaker("redis"), Breaker("postgres")
 
     async def answer(self, live: Live, asked: Asked) -> Answer:
         """Up to ``asked.limit`` products, each once, without the product asked about."""
@@ -94,13 +108,17 @@ class Reader:
             except REDIS_DOWN:
                 self.redis.trip()
             else:
+                self.redis.mend()
                 if found is not None:
                     return found
         if self.postgres.closed():
             try:
-                return await self._from_postgres(live, people, product)
+                found = await self._from_postgres(live, people, product)
             except POSTGRES_DOWN:
                 self.postgres.trip()
+            else:
+                self.postgres.mend()
+                return found
         return _NOTHING
 
     async def _from_redis(self, live: Live, people: list[str], product: str | None) -> Found | None:

@@ -173,6 +173,11 @@ class Cache:
         """Says that persons are suppressed."""
         self.put((marker_key(mark), "1") for mark in marks)
 
+    def markers(self) -> list[str]:
+        """Marks of everybody whom this Redis knows to be suppressed."""
+        with self._answering():
+            return sorted(key.decode().removeprefix(_OUT) for key in self._client.scan_iter(_OUT + "*", count=_SCAN))
+
     def unsuppress(self, mark: str) -> None:
         """Removes a marker."""
         with self._answering():

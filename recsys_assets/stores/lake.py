@@ -1,14 +1,13 @@
-"""The lake: Parquet files in folders, one per table and day.
+"""The lake: Parquet files in folders, one per table and day, below a folder or in a bucket.
 
-``<root>/<table>/<day>/<part>.parquet``. A part appears whole or not at all (written beside, then renamed). Daily
-and as-of tables have one part a day; landing tables have one per delivered file, and only the parts of deliveries
-that were recorded as complete are read.
+``<table>/<day>/<part>.parquet``. A part appears whole or not at all. Daily and as-of tables have one part a day;
+landing tables have one per delivered file, and only the parts of deliveries that were recorded as complete are read.
 """
 
 import json
-import os
-import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,9 +15,12 @@ from pathlib import Path
 import polars as pl
 
 from recsys_assets.errors import NotFoundError, TableError
+from recsys_assets.stores.files import Found, place, trouble
 from recsys_assets.tables import Table
 
 PART = "part"
+SUFFIX = ".parquet"
+DELIVERIES = "deliveries"
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Delivery:
     """One file of the shop that has landed whole.
 
     ``file_id`` is a hash of its bytes, ``rows`` counts its rows as read, ``days`` the rows that landed per day.
+    ``read_to`` is the day on which the next read of a database's growing table starts.
     """
 
     file_id: str
@@ -38,6 +41,7 @@ class Delivery:
     size: int
     modified_ns: int
     landed_at: str
+    read_to: str | None = None
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -46,14 +50,15 @@ def days_between(first: date, last: date) -> list[date]:
 
 
 class Lake:
-    """All tables under one folder."""
+    """All tables below one place: a path, or ``s3://bucket/prefix``.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Every method raises `SettingsError` where the place cannot be used as it is set, and `StoreError` where it does
+    not answer. Rows of a lazy frame are read later: `recsys_assets.stores.files.trouble` knows those errors.
+    """
 
-    def folder(self, table: Table, day: date) -> Path:
-        """Where the parts of one day stand."""
-        return self.root / table.name / day.isoformat()
+    def __init__(self, url: str | Path) -> None:
+        self._files = place(url)
+        self._known: dict[Found, Delivery] = {}
 
     def write(self, table: Table, day: date, frame: pl.DataFrame, part: str = PART) -> int:
         """Replaces one part of one day; returns its rows.
@@ -61,12 +66,11 @@ class Lake:
         Raises:
             TableError: the frame is not of the table's columns and dtypes.
         """
-        folder = self.folder(table, day)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{part}.parquet"
-        beside = path.with_suffix(f".{os.getpid()}.tmp")
-        table.conform(frame).write_parquet(beside, compression="zstd", compression_level=1)
-        beside.replace(path)
+        fit = table.conform(frame)
+        self._files.write(
+            f"{_folder(table.name, day)}/{part}.parquet",
+            lambda file: fit.write_parquet(file, compression="zstd", compression_level=1),
+        )
         return frame.height
 
     def write_daily(self, table: Table, days: Sequence[date], frame: pl.DataFrame) -> dict[date, int]:
@@ -86,27 +90,39 @@ class Lake:
 
     def days(self, table: Table) -> list[date]:
         """Days that have a part, in order."""
-        folder = self.root / table.name
-        if not folder.exists():
-            return []
-        return sorted(date.fromisoformat(entry.name) for entry in folder.iterdir() if any(entry.glob("*.parquet")))
+        names = {_day_of(found.name) for found in self._files.find(table.name) if found.name.endswith(SUFFIX)}
+        return sorted(map(date.fromisoformat, names))
 
     def modified(self, table: Table, day: date) -> int | None:
         """When the newest part of one day was written, nanoseconds since 1970; None where there is none."""
-        return max((file.stat().st_mtime_ns for file in self._files(table, [day], None)), default=None)
+        return max((found.modified_ns for found in self._parts(table, [day])), default=None)
 
-    def _files(self, table: Table, days: Iterable[date], parts: set[str] | None) -> list[Path]:
-        files = []
-        for day in days:
-            folder = self.folder(table, day)
-            if folder.exists():
-                files += [f for f in sorted(folder.glob("*.parquet")) if parts is None or f.stem in parts]
-        return files
+    def written(self, table: Table, days: Iterable[date]) -> dict[date, int]:
+        """As `modified`, of many days at once; those without a part are left out."""
+        newest: dict[date, int] = {}
+        for found in self._parts(table, days):
+            day = date.fromisoformat(_day_of(found.name))
+            newest[day] = max(found.modified_ns, newest.get(day, 0))
+        return newest
+
+    def _parts(self, table: Table, days: Iterable[date]) -> list[Found]:
+        """Parts of ``days`` in the order of those, then by name.
+
+        One listing of the table for a range: a distant server answers a thousand names as fast as one.
+        """
+        wanted: dict[str, list[Found]] = {day.isoformat(): [] for day in days}
+        only = next(iter(wanted), "")
+        for found in self._files.find(table.name if len(wanted) > 1 else f"{table.name}/{only}") if wanted else []:
+            if found.name.endswith(SUFFIX) and (day := _day_of(found.name)) in wanted:
+                wanted[day].append(found)
+        return [found for parts in wanted.values() for found in parts]
 
     def scan(self, table: Table, days: Iterable[date], parts: set[str] | None = None) -> pl.LazyFrame:
         """Rows of several days; a day without a part has none."""
-        files = self._files(table, days, parts)
-        return pl.scan_parquet(files, hive_partitioning=False) if files else table.empty().lazy()
+        names = [found.name for found in self._parts(table, days)]
+        if parts is not None:
+            names = [name for name in names if name.rpartition("/")[2].removesuffix(SUFFIX) in parts]
+        return self._files.scan(names) if names else table.empty().lazy()
 
     def read(self, table: Table, day: date) -> pl.DataFrame:
         """Rows of one day that must be there.
@@ -114,47 +130,98 @@ class Lake:
         Raises:
             NotFoundError: the day was never written; the message says which asset writes it.
         """
-        files = self._files(table, [day], None)
-        if not files:
+        names = [found.name for found in self._parts(table, [day])]
+        if not names:
             raise NotFoundError(f"no {table.name} of {day}: materialize the asset {table.name} for that day first.")
-        return pl.read_parquet(files, hive_partitioning=False)
+        try:
+            return self._files.scan(names).collect()
+        except OSError as error:
+            raise trouble(error) or error from None
 
-    def folder_of(self, name: str, day: date) -> Path:
-        """Folder of things that are no table: a model's arrays, choices."""
-        return self.root / name / day.isoformat()
+    # Things that are no table: a model's arrays, choices.
+
+    @contextmanager
+    def new_folder(self, name: str, day: date) -> Iterator[Path]:
+        """An empty folder of this machine; what the block leaves in it then replaces the files of these names."""
+        with tempfile.TemporaryDirectory(prefix="recsys-") as made:
+            yield Path(made)
+            for path in sorted(path for path in Path(made).rglob("*") if path.is_file()):
+                self.put_bytes(name, day, path.relative_to(made).as_posix(), path.read_bytes())
+
+    def folder(self, name: str, day: date) -> AbstractContextManager[Path]:
+        """The folder for as long as the block, to be read: itself, or a copy of it from the bucket."""
+        return self._files.local(_folder(name, day))
+
+    def put_bytes(self, name: str, day: date, file: str, content: bytes) -> None:
+        """Replaces one file of a folder."""
+        self._files.write(f"{_folder(name, day)}/{file}", lambda out: out.write(content))
+
+    def put_text(self, name: str, day: date, file: str, text: str) -> None:
+        """Replaces one file of a folder."""
+        self.put_bytes(name, day, file, text.encode())
+
+    def get_text(self, name: str, day: date, file: str) -> str:
+        """One file of a folder.
+
+        Raises:
+            NotFoundError: it is not there.
+        """
+        try:
+            return self._files.read(f"{_folder(name, day)}/{file}").decode()
+        except FileNotFoundError:
+            raise NotFoundError(f"no {file} of {name} of {day}: materialize that day first.") from None
 
     # Deliveries: what makes landed parts count.
 
-    @property
-    def _deliveries(self) -> Path:
-        return self.root / "deliveries"
-
     def record(self, delivery: Delivery) -> None:
         """Makes the parts of one delivered file count, all at once."""
-        self._deliveries.mkdir(parents=True, exist_ok=True)
-        path = self._deliveries / f"{delivery.file_id}.json"
-        beside = path.with_suffix(".tmp")
-        beside.write_text(json.dumps(asdict(delivery), indent=1, sort_keys=True))
-        beside.replace(path)
+        content = json.dumps(asdict(delivery), indent=1, sort_keys=True).encode()
+        self._files.write(_record(delivery), lambda file: file.write(content))
 
     def withdraw(self, delivery: Delivery) -> None:
         """Takes one delivered file back: it stops counting at once, then its parts go."""
-        (self._deliveries / f"{delivery.file_id}.json").unlink(missing_ok=True)
+        self._files.delete(_record(delivery))
         for day in delivery.days:
-            (self.root / delivery.table / day / f"{delivery.file_id}.parquet").unlink(missing_ok=True)
+            self._files.delete(f"{delivery.table}/{day}/{delivery.file_id}{SUFFIX}")
 
     def deliveries(self, table: Table | None = None) -> Iterator[Delivery]:
-        """Recorded deliveries in order of file id."""
-        if self._deliveries.exists():
-            for path in sorted(self._deliveries.glob("*.json")):
-                delivery = Delivery(**json.loads(path.read_text()))
-                if table is None or delivery.table == table.name:
-                    yield delivery
+        """Recorded deliveries in order of file id. A record that this instance has read before is not read again."""
+        there = [found for found in self._files.find(DELIVERIES) if found.name.endswith(".json")]
+        new = [found for found in there if found not in self._known]
+        contents = self._files.read_all([found.name for found in new])
+        read = {found: Delivery(**json.loads(text)) for found, text in zip(new, contents, strict=True)}
+        self._known = {found: read.get(found) or self._known[found] for found in there}
+        for delivery in self._known.values():
+            if table is None or delivery.table == table.name:
+                yield delivery
 
     def scan_landed(self, table: Table, days: Iterable[date]) -> pl.LazyFrame:
         """Landed rows of several days, of recorded deliveries only."""
         return self.scan(table, days, {delivery.file_id for delivery in self.deliveries(table)})
 
-    def drop(self, table: Table, day: date) -> None:
-        """Removes one day."""
-        shutil.rmtree(self.folder(table, day), ignore_errors=True)
+    def landed_until(self, table: Table, last: date) -> pl.DataFrame:
+        """Landed rows of every day up to ``last``: of rates, users and products, each of which holds until the next."""
+        return self.scan_landed(table, [day for day in self.days(table) if day <= last]).collect()
+
+    def parts(self, name: str) -> dict[date, dict[str, int]]:
+        """File name → bytes, per day, of a table or of things that are no table (``models/als``)."""
+        days: dict[date, dict[str, int]] = {}
+        for found in self._files.find(name):
+            days.setdefault(date.fromisoformat(_day_of(found.name)), {})[found.name.rpartition("/")[2]] = found.size
+        return days
+
+    def drop(self, name: str, day: date) -> None:
+        """Removes one day of a table, or of things that are no table."""
+        self._files.delete_folder(_folder(name, day))
+
+
+def _folder(name: str, day: date) -> str:
+    return f"{name}/{day.isoformat()}"
+
+
+def _day_of(name: str) -> str:
+    return name.split("/")[-2]
+
+
+def _record(delivery: Delivery) -> str:
+    return f"{DELIVERIES}/{delivery.file_id}.json"

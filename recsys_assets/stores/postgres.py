@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from recsys_assets.errors import StoreError
+from recsys_assets.errors import HomeError, StoreError
 from recsys_assets.settings import CHECKOUT
 
 Connection = psycopg.Connection[DictRow]
@@ -48,10 +49,10 @@ class Postgres:
         """Brings the schema up to date, one process at a time; the version it has then.
 
         Raises:
+            HomeError: a newer version of this program has brought it further than we know.
             StoreError: the server does not answer.
         """
-        files = sorted((CHECKOUT / "sql" / "schema").glob("*.sql"))
-        newest = int(files[-1].name[:3])
+        files, newest = _schema_files(), newest_schema()
         with self.connect() as connection:
             if schema_version(connection) >= newest:
                 return newest
@@ -68,8 +69,40 @@ class Postgres:
         return newest
 
 
+def _schema_files() -> list[Path]:
+    return sorted((CHECKOUT / "sql" / "schema").glob("*.sql"))
+
+
+def newest_schema() -> int:
+    """Number of the last schema file that this program knows."""
+    return int(_schema_files()[-1].name[:3])
+
+
+def refuse_newer(version: int) -> int:
+    """The version itself.
+
+    Raises:
+        HomeError: it is newer than this program: what it does not know of it would be left out, or lost.
+    """
+    if version > (newest := newest_schema()):
+        raise HomeError(
+            f"the database of the published tables (RECSYS_POSTGRES_URL) has schema {version}; this program knows "
+            f"schemas up to {newest}. Use the program that made it, or a later one: there is no way back."
+        )
+    return version
+
+
 def schema_version(connection: Connection) -> int:
-    """Number of the last schema file applied; 0 where there is none."""
+    """Number of the last schema file applied; 0 where there is none.
+
+    Raises:
+        HomeError: it is newer than this program.
+    """
+    return refuse_newer(applied_schema(connection))
+
+
+def applied_schema(connection: Connection) -> int:
+    """As `schema_version`, and newer ones too."""
     found = connection.execute("SELECT to_regclass('schema_version') IS NOT NULL AS there").fetchone()
     if found is None or not found["there"]:
         return 0

@@ -1,17 +1,21 @@
-"""Who must not be served: opt-outs and erasures, effective at once in every store (promise 3).
+"""Who must not be served: opt-outs, erasures and the users file's noes, effective at once in every store (promise 3).
 
 Order: the commit in Postgres, then Redis. A Redis that cannot be told falls behind in its version, and every API
 process leaves it alone as soon as it has reread the pointer; an opt-out ends only when one of the two has happened.
+
+A person is suppressed while either says so: the person (lifted by an opt-in, an erasure by nothing), or the users file
+(lifted by a later yes in it). Both stand in one row, so that readers ask one table and one marker.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from recsys_assets.errors import RefusedError, StoreError
 from recsys_assets.identity import KeyRing
+from recsys_assets.logic.wishes import Wishes
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.postgres import SUPPRESSION_LOCK, Connection, Postgres, rows, run
 
@@ -38,10 +42,25 @@ class Suppressed:
 
 @dataclass(frozen=True)
 class OptedIn:
-    """Whether there was an opt-out to undo, and why Redis could not follow."""
+    """Whether there was an opt-out to undo, and why Redis could not follow.
+
+    ``by_file``: the users file says no, so that the person stays suppressed.
+    """
 
     was_out: bool
     cache_problem: str | None
+    by_file: bool = False
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What users files changed: people withheld and released; lists removed in both stores, and why Redis could not."""
+
+    withheld: int = 0
+    released: int = 0
+    lists: int = 0
+    cached: int = 0
+    cache_problem: str | None = None
 
 
 class Suppressions:
@@ -80,11 +99,14 @@ class Suppressions:
         self._postgres.migrate()
         with self._postgres.connect() as connection, suppressing(connection):
             with connection.transaction():
-                found = connection.execute("SELECT kind FROM suppressions WHERE mark = %s", [mark]).fetchone()
-                if found is None:
+                told = connection.execute("SELECT kind, by_file FROM suppressions WHERE mark = %s", [mark]).fetchone()
+                if told is None:
                     return OptedIn(False, None)
-                if found["kind"] == "erased":
+                if told["kind"] == "erased":
                     raise RefusedError("this person was erased: an opt-in cannot bring back what is gone")
+                if told["by_file"]:
+                    connection.execute("UPDATE suppressions SET kind = 'consent' WHERE mark = %s", [mark])
+                    return OptedIn(told["kind"] == "optout", None, by_file=True)
                 connection.execute("DELETE FROM suppressions WHERE mark = %s", [mark])
                 version = _next_version(connection)
             # Redis may lag here: it errs on the side of not serving.
@@ -92,10 +114,56 @@ class Suppressions:
             return OptedIn(True, problem)
 
     def marks(self) -> set[str]:
-        """Marks (32 hex digits) of everybody who opted out or was erased."""
+        """Marks (32 hex digits) of everybody who is suppressed."""
         self._postgres.migrate()
         with self._postgres.connect() as connection:
             return set(marks_of(connection))
+
+    def erased(self) -> set[str]:
+        """Marks of everybody who was erased."""
+        self._postgres.migrate()
+        with self._postgres.connect() as connection:
+            found = connection.execute("SELECT mark FROM suppressions WHERE kind = 'erased'")
+            return {row["mark"].hex for row in found}
+
+    def follow(self, wishes: Wishes) -> Followed:
+        """Makes what users files say hold in both stores; a no as an opt-out, and nothing where nothing changed.
+
+        Only a yes lifts a no: somebody whom no file names any more stays withheld.
+
+        Raises:
+            StoreError: Postgres does not answer; nothing is promised then.
+        """
+        self._postgres.migrate()
+        with self._postgres.connect() as connection:
+            with suppressing(connection):
+                there = {row["mark"].hex for row in rows(connection, "read/withheld")}
+                refused = self._marked(wishes.refused)
+                new = sorted(refused - there)
+                gone = sorted((there - refused) & self._marked(wishes.granted)) if there - refused else []
+                with connection.transaction():
+                    self._note_mail(connection, wishes)
+                    if not new and not gone:
+                        return Followed()
+                    version, generations = _next_version(connection), kept(connection)
+                    of = {"marks": new, "generations": generations, "version": version}
+                    run(connection, "publish/withhold", of)
+                    lists = run(connection, "publish/delete_lists_of_marks", of)
+                    run(connection, "publish/delete_profiles_of_marks", of)
+                    lifted = {"marks": gone, "version": version}
+                    released = [row["mark"].hex for row in rows(connection, "publish/release", lifted)]
+                settled = time.monotonic() + SETTLE_SECONDS
+                cached, problem = self._tell(connection, version, new, generations, released)
+            more, problem = self._settle(connection, problem, settled)
+            return Followed(len(new), len(gone), lists, cached + more, problem)
+
+    def _marked(self, keys: Iterable[str]) -> set[str]:
+        return {self._keys.mark(key) for key in keys}
+
+    def _note_mail(self, connection: Connection, wishes: Wishes) -> None:
+        run(connection, "publish/transactional_only", {"marks": sorted(self._marked(wishes.transactional_only))})
+        if connection.execute("SELECT EXISTS (SELECT FROM transactional_only)").fetchone() != {"exists": False}:
+            run(connection, "publish/marketing_too", {"marks": sorted(self._marked(wishes.marketing_too))})
 
     def _suppress(self, key: str, kind: str) -> Suppressed:
         mark = self._keys.mark(key)
@@ -110,24 +178,44 @@ class Suppressions:
                     lists = run(connection, "publish/delete_lists_of", of)
                     profiles = run(connection, "publish/delete_profiles_of", of)
                 settled = time.monotonic() + SETTLE_SECONDS
-                cached = 0
+                cached, problem = self._tell(connection, version, [mark], generations)
+            more, problem = self._settle(connection, problem, settled)
+            return Suppressed(lists, profiles, cached + more, row["at"], row["kind"] == "erased", problem)
 
-                def apply() -> None:
-                    nonlocal cached
-                    cached = self._cache.remove_lists([mark], generations)
-                    self._cache.set_markers([mark])
+    def _tell(
+        self,
+        connection: Connection,
+        version: int,
+        marks: Sequence[str],
+        generations: Sequence[int],
+        released: Sequence[str] = (),
+    ) -> tuple[int, str | None]:
+        """How many lists of ``marks`` left Redis, and why it could not follow. The suppression lock must be held."""
+        deleted = 0
 
-                problem = _problem(lambda: self._follow(connection, version, apply))
+        def apply() -> None:
+            nonlocal deleted
+            deleted = self._cache.remove_lists(marks, generations)
+            self._cache.set_markers(marks)
+            for mark in released:
+                self._cache.unsuppress(mark)
 
-            def again() -> None:
-                nonlocal cached
-                cached += catch_up(connection, self._cache)
+        problem = _problem(lambda: self._follow(connection, version, apply))
+        return deleted, problem
 
-            while problem is not None and time.monotonic() < settled:
-                time.sleep(_RETRY_SECONDS)
-                with suppressing(connection):
-                    problem = _problem(again)
-            return Suppressed(lists, profiles, cached, row["at"], row["kind"] == "erased", problem)
+    def _settle(self, connection: Connection, problem: str | None, until: float) -> tuple[int, str | None]:
+        """Tries again until Redis has followed, or every API process has stopped trusting it; how many lists went."""
+        deleted = 0
+
+        def again() -> None:
+            nonlocal deleted
+            deleted += catch_up(connection, self._cache)
+
+        while problem is not None and time.monotonic() < until:
+            time.sleep(_RETRY_SECONDS)
+            with suppressing(connection):
+                problem = _problem(again)
+        return deleted, problem
 
     def _follow(self, connection: Connection, version: int, apply: Callable[[], object]) -> None:
         """Applies one change to Redis; all of them where it has missed any. The suppression lock must be held."""

@@ -15,6 +15,7 @@ from recsys_assets.stores.publishing import generations
 from recsys_assets.stores.suppressions import Suppressions
 from recsys_assets_tests.assets.conftest import Shop
 from recsys_assets_tests.assets.made_shop import BROKEN_PER_DAY, FIRST, LAST
+from recsys_assets_tests.bucket import s3_server
 
 OpenShop = Callable[..., AbstractContextManager[Shop]]
 DAYS = (LAST - FIRST).days + 1
@@ -72,6 +73,16 @@ def test_the_same_day_again_with_other_threads_and_shuffled_files_gives_the_same
     assert hash_of(again) == hash_of(day)
     with open_shop(shuffle=random.Random(7).shuffle) as shuffled:
         assert hash_of(whole_day(shuffled, RECSYS_THREADS="2")) == hash_of(day)
+
+
+def test_a_lake_in_a_bucket_gives_the_same_lists(open_shop: OpenShop, day: dict[str, Any]) -> None:
+    with s3_server() as s3, open_shop() as shop:
+        url = f"{s3.new_bucket()}/a/lake"
+        assert hash_of(whole_day(shop, RECSYS_LAKE_URL=url, **s3.variables)) == hash_of(day)
+        assert not shop.home.lake.exists()
+        lost = shop.run("daily", LAST, LAST, RECSYS_LAKE_URL="s3://lost/lake", **s3.variables)
+    assert not lost["success"]
+    assert lost["failures"][0] == "RECSYS_LAKE_URL: there is no bucket lost. Make it, or name another one."
 
 
 def test_a_run_killed_at_any_asset_is_repaired_by_running_it_again(open_shop: OpenShop, day: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from recsys_assets_tests.assets.made_shop import FIRST, LAST
 OpenShop = Callable[..., AbstractContextManager[Shop]]
 
 
-def test_a_day_without_events_and_a_day_of_one_person_are_days_like_others(open_shop: OpenShop) -> None:
+def test_a_day_without_events_and_a_day_of_one_person_stop_until_they_are_accepted(open_shop: OpenShop) -> None:
     def quiet(rows: list[dict[str, str]]) -> None:
         # The last day has one person's rows, the day before none.
         if rows and rows[0].get("event_time", "").startswith(LAST.isoformat()):
@@ -23,13 +23,22 @@ def test_a_day_without_events_and_a_day_of_one_person_are_days_like_others(open_
         history = shop.run("history", FIRST, LAST)
         assert history["success"], history["failures"]
         assert history["assets"]["clean_events"][(LAST - timedelta(1)).isoformat()]["dagster/row_count"] == 0
-        told = shop.run("daily", LAST - timedelta(1), LAST - timedelta(1))
-        assert not told["success"]
-        passed, description = told["checks"]["events_keep_the_contract"]
-        assert not passed
-        assert "row" in description
+        for day, usual in ((LAST - timedelta(1), "0 events, on a Wednesday usually "), (LAST, "events, on a Thursday")):
+            told = shop.run("daily", day, day)
+            assert not told["success"]
+            passed, description = told["checks"]["days_are_whole"]
+            assert not passed
+            assert usual in description
+            assert told["checks"]["events_keep_the_contract"][0] == (day == LAST)  # no rows at all: a warning
+        assert generations(shop.servers.postgres_url) == []
+
+        with (shop.home.path / "home.toml").open("a") as file:
+            file.write(f"\n[tuning.quality]\naccept_days = [{LAST}]\n")
         told = shop.run("daily", LAST, LAST)
         assert told["success"], told["failures"]
+        passed, description = told["checks"]["days_are_whole"]
+        assert not passed
+        assert description.endswith("accepted by quality.accept_days")
         assert [g.day for g in generations(shop.servers.postgres_url) if g.live] == [LAST]
 
 
@@ -42,5 +51,7 @@ def test_a_shop_of_one_person_is_refused_with_the_reason_and_nothing_is_live(ope
         assert shop.run("history", FIRST, LAST)["success"]
         told = shop.run("daily", LAST, LAST)
         assert not told["success"]
-        assert "popular" in told["failures"][0]
-        assert generations(shop.servers.postgres_url)[0].state == "refused"
+        passed, description = told["checks"]["popular_items_are_whole"]
+        assert not passed
+        assert "0 popular products overall that 5 people or more bought in 30 days" in description
+        assert generations(shop.servers.postgres_url) == []

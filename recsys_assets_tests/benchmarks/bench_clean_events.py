@@ -17,7 +17,7 @@ from recsys_assets.importers.ingest import ingest
 from recsys_assets.logic.events import clean
 from recsys_assets.settings import Source, init_home, load_settings
 from recsys_assets.stores.lake import Lake
-from recsys_assets.tables import CLEAN_EVENTS, DELIVERY_AUDIT, LANDING_EVENTS, REJECTED_EVENTS
+from recsys_assets.tables import CLEAN_EVENTS, DELIVERY_AUDIT, LANDING_EVENTS, LANDING_RATES, REJECTED_EVENTS
 
 ROUNDS = 3
 BUDGET = 5.0
@@ -34,7 +34,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings({"RECSYS_HOME": f"{folder}/home"})
         home = init_home(settings, first_day=date(2017, 1, 1), time_zone="America/New_York", currency="USD")
-        lake = Lake(home.lake)
+        lake = Lake(home.lake_url)
         source = Source(format="complete_journey", path="package")
         landing = _seconds(lambda: ingest(lake, home, source, now=datetime.now(UTC)))
         days = lake.days(LANDING_EVENTS)
@@ -42,13 +42,13 @@ def main() -> int:
         bare_folder.mkdir()
 
         def bare() -> None:
-            parts = [lake.folder(LANDING_EVENTS, day) / "*.parquet" for day in days]
+            parts = [home.lake / LANDING_EVENTS.name / day.isoformat() / "*.parquet" for day in days]
             frame = pl.scan_parquet(parts).collect()
             for (day,), part in frame.partition_by("event_date", as_dict=True).items():
                 part.write_parquet(bare_folder / f"{day}.parquet", compression="zstd", compression_level=1)
 
         def ours() -> None:
-            made = clean(lake.scan_landed(LANDING_EVENTS, days).collect())
+            made = clean(lake.scan_landed(LANDING_EVENTS, days).collect(), LANDING_RATES.empty(), "USD")
             lake.write_daily(CLEAN_EVENTS, days, made.clean)
             lake.write_daily(REJECTED_EVENTS, days, made.rejected)
             lake.write_daily(DELIVERY_AUDIT, days, made.audit)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from recsys_assets.commands import email
 from recsys_assets.errors import RecsysError, SourceError
 from recsys_assets.local.processes import free_port
+from recsys_assets.logic.wishes import Wishes
 from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS
 from recsys_assets_tests.published import DAY, Stores, frame, frames
 
@@ -126,6 +127,17 @@ def test_who_opted_out_gets_what_is_popular_and_after_opting_in_their_own(stores
     assert offered(render("7")) == ["Teapot"]
 
 
+def test_who_wants_no_marketing_mail_gets_the_order_and_no_offers(stores: Stores, render: Render) -> None:
+    publish(stores, {"7": ["pot"]})
+    stores.suppressions.follow(Wishes(transactional_only=[stores.key("7"), stores.key("unknown")]))
+    for user in ("7", "unknown"):
+        text = render(user)
+        assert offered(text) == []
+        assert "Total: €3.00" in text
+    stores.suppressions.follow(Wishes(marketing_too=[stores.key("7")]))
+    assert offered(render("7")) == ["Teapot"]
+
+
 def test_the_mail_is_of_the_live_generation(stores: Stores, render: Render) -> None:
     publish(stores, {"7": ["pot"]})
     publish(stores, {"7": ["jam"]})
@@ -217,13 +229,13 @@ def test_no_message_quotes_the_order(render: Render, order_file: Path) -> None:
 def failed(stores: Stores, order_file: Path) -> Callable[..., str]:
     """What `recsys email` says on stderr, as a process of its own that ends with exit code 1."""
 
-    def run(**environment: str) -> str:
+    def run(code: int = 1, **environment: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "recsys_assets.cli", "email", "render", "order_confirmation", "--user", "7",
              "--order", str(order_file)],
             env=os.environ | stores.environment | environment, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (code, "")
         return done.stderr
 
     return run
@@ -236,8 +248,8 @@ def test_a_wrong_order_ends_with_one_message_and_exit_code_1(failed: Callable[..
     assert said.count("\n") == 1
 
 
-def test_without_postgres_it_ends_with_one_message_and_exit_code_1(failed: Callable[..., str]) -> None:
-    said = failed(RECSYS_POSTGRES_URL=f"postgresql://app:secret@127.0.0.1:{free_port()}/x")
+def test_without_postgres_it_ends_with_one_message_and_exit_code_3(failed: Callable[..., str]) -> None:
+    said = failed(code=3, RECSYS_POSTGRES_URL=f"postgresql://app:secret@127.0.0.1:{free_port()}/x")
     assert "RECSYS_POSTGRES_URL" in said
     assert "Traceback" not in said
     assert "secret" not in said

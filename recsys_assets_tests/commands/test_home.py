@@ -35,12 +35,27 @@ def test_init_makes_a_home_and_says_where_it_is(folder: Path, monkeypatch: pytes
     assert "is a home already; it stays as it is" in again
 
 
-@pytest.mark.parametrize("source", ["csv", "=x", "csv="])
-def test_a_source_is_a_format_and_a_path(folder: Path, source: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("mapped", "is not FORMAT=PATH"),
+        ("=x", "is not FORMAT=PATH"),
+        ("mapped=", "is not FORMAT=PATH"),
+        ("csv=x", "'csv' is not a format; known are contract, mapped"),
+    ],
+)
+def test_a_source_is_a_format_and_a_path(folder: Path, source: str, words: str) -> None:
     result = CliRunner().invoke(commands.init, ["--first-day", "2024-02-01", "--source", source])
     assert result.exit_code == 2
-    assert "is not FORMAT=PATH" in result.output
+    assert words in result.output
     assert not folder.exists()
+
+
+def test_a_databases_url_stays_as_it_is(folder: Path) -> None:
+    sources = ["--source", "sql=postgresql://u@host/shop", "--source", "complete_journey=package"]
+    CliRunner().invoke(commands.init, ["--first-day", "2024-02-01", *sources, "--source", "auto=files"])
+    paths = [source.path for source in open_home(load_settings()).config.sources]
+    assert paths == ["postgresql://u@host/shop", "package", str(Path("files").absolute())]
 
 
 def test_an_unknown_zone_is_refused_by_name(folder: Path) -> None:

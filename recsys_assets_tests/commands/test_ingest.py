@@ -34,7 +34,11 @@ def recsys(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]
 def test_ingest_says_what_it_did(recsys: Callable[..., Result], tmp_path: Path) -> None:
     path = tmp_path / "day.jsonl"
     path.write_bytes(jsonl([GOOD, BAD]))
-    checked = recsys("ingest", "contract", str(path), "--check")
+    checked = recsys("ingest", "auto", str(path), "--check")
+    assert checked.exit_code == 0
+    assert "  read as contract:\n    event_type → event_type\n" in checked.output
+    assert f"{path}:2\n               {jsonl([BAD]).decode()}" in checked.output
+    assert "days that would change: 1 (2024-05-01)" in checked.output
     assert "2 rows would land in landing_events: 1 clean, 1 rejected, 0 duplicates, 0 redelivered" in checked.output
     result = recsys("ingest", "contract", str(path))
     assert result.exit_code == 0
@@ -49,7 +53,9 @@ def test_ingest_as_json(recsys: Callable[..., Result], tmp_path: Path) -> None:
     path = tmp_path / "day.jsonl"
     path.write_bytes(jsonl([GOOD, BAD]))
     made = json.loads(recsys("ingest", "contract", str(path), "--json").stdout)
-    assert made["rejected"] == {"quantity_zero": {"rows": 1, "line": 2, "offset": len(jsonl([GOOD]))}}
+    place = {"line": 2, "offset": len(jsonl([GOOD]))}
+    assert made["rejected"] == {"quantity_zero": {"rows": 1, "examples": [place]}}
+    assert ["user_id", "user_id"] in made["mapping"]
     assert (made["rows"], made["clean"], made["changed"]) == (2, 1, ["2024-05-01"])
 
 
@@ -72,6 +78,10 @@ def test_rejected_show_rereads_the_shops_file(recsys: Callable[..., Result], tmp
     assert f"{path}:2" in shown
     assert '"anna@example.org"' in shown
     assert "anna" in recsys("rejected", "show", "--day", "2024-05-01", "--reason", "quantity_zero").output
+    told = json.loads(recsys("rejected", "show", "--json").stdout)
+    assert (told["day"], told["reason"], told["line"]) == ("2024-05-01", "quantity_zero", 2)
+    assert "anna" in told["original"]
+    assert recsys("rejected", "show", "--day", "2024-05-02", "--json").stdout == ""
     assert recsys("rejected", "show", "--day", "2024-05-02").output == "no rejected rows on 2024-05-02\n"
     path.write_bytes(b"something else")
     assert "no longer the one that was imported" in recsys("rejected", "show").output
@@ -83,7 +93,7 @@ def test_rejected_products(recsys: Callable[..., Result], tmp_path: Path) -> Non
     path = tmp_path / "products.csv"
     path.write_text("product_id,unit_price\np,-1\nq,x\nr,1\n")
     recsys("ingest", "contract", str(path))
-    shown = recsys("rejected", "show", "--catalog", "--limit", "1").output
+    shown = recsys("rejected", "show", "--kind", "catalog", "--limit", "1").output
     assert "price_negative: A price is negative." in shown
     assert "p,-1" in shown
     assert "q,x" not in shown
@@ -92,4 +102,6 @@ def test_rejected_products(recsys: Callable[..., Result], tmp_path: Path) -> Non
 def test_contract_prints(recsys: Callable[..., Result]) -> None:
     assert json.loads(recsys("contract", "event").output)["title"] == "Event"
     assert json.loads(recsys("contract", "product").output)["title"] == "Product"
+    assert json.loads(recsys("contract", "rate").output)["title"] == "Rate"
+    assert json.loads(recsys("contract", "user").output)["title"] == "User"
     assert recsys("contract").output.startswith("# What a shop sends")

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from recsys_assets.commands import people, publishing
 from recsys_assets.errors import NotFoundError, RefusedError, SettingsError
 from recsys_assets.local.processes import free_port
+from recsys_assets.logic.wishes import Wishes
 from recsys_assets.stores import suppressions
 from recsys_assets_tests.published import Stores
 
@@ -46,6 +47,16 @@ def test_a_wish_is_answered_with_what_was_done_where_and_since_when(stores: Stor
     assert "later version" in printed
     with pytest.raises(RefusedError, match="cannot bring back"):
         run(people.optin, "8")
+
+
+def test_an_optin_says_that_the_users_file_still_says_no(stores: Stores, run: Run) -> None:
+    stores.publish(["1"])
+    stores.suppressions.follow(Wishes(refused=[stores.key("1")]))
+    assert "had not opted out" in (printed := run(people.optin, "1"))
+    assert "the users file says no, and only a later `consent` = true in it lifts that" in printed
+    run(people.optout, "1")
+    assert "the users file says no" in (printed := run(people.optin, "1"))
+    assert "comes back" not in printed
 
 
 def test_an_optout_without_redis_says_what_holds(stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,12 +152,12 @@ def test_an_empty_id_is_refused(screen: Show) -> None:
 def failed(stores: Stores) -> Callable[..., str]:
     """What `recsys show` says on stderr, as a process of its own that ends with exit code 1."""
 
-    def run(*arguments: str, **environment: str) -> str:
+    def run(*arguments: str, code: int = 1, **environment: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "recsys_assets.cli", "show", *arguments],
             env=os.environ | stores.environment | environment, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (code, "")
         return done.stderr
 
     return run
@@ -171,7 +171,7 @@ def test_an_unknown_user_ends_with_one_sentence_and_exit_code_1(stores: Stores, 
     assert said.count("\n") == 1
 
 
-def test_without_postgres_it_ends_with_one_message_and_exit_code_1(failed: Callable[..., str]) -> None:
-    said = failed(USER, RECSYS_POSTGRES_URL=f"postgresql://app:secret@127.0.0.1:{free_port()}/x")
+def test_without_postgres_it_ends_with_one_message_and_exit_code_3(failed: Callable[..., str]) -> None:
+    said = failed(USER, code=3, RECSYS_POSTGRES_URL=f"postgresql://app:secret@127.0.0.1:{free_port()}/x")
     assert "RECSYS_POSTGRES_URL" in said
     assert "Traceback" not in said

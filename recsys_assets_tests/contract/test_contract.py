@@ -9,7 +9,7 @@ import pytest
 from recsys_assets import contract
 from recsys_assets.contract import Kind
 from recsys_assets.importers import mapped
-from recsys_assets.tables import CLEAN_EVENTS, EVENT_TYPES, LANDING_CATALOG
+from recsys_assets.tables import CLEAN_EVENTS, EVENT_TYPES, LANDING_CATALOG, LANDING_RATES, LANDING_USERS
 from recsys_assets.tuning import EventWeights
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -54,6 +54,8 @@ def test_every_field_has_a_column() -> None:
     columns = {
         "events": set(CLEAN_EVENTS.columns) | {"user_id", "anon_id"},
         "catalog": set(LANDING_CATALOG.columns),
+        "rates": set(LANDING_RATES.columns) | {"date"},
+        "users": set(LANDING_USERS.columns) | {"user_id"},
     }
     for kind in KINDS:
         for field in contract.FIELDS[kind]:

@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 
 from recsys_assets.contract import Kind
-from recsys_assets.importers.ingest import FileReport, ingest
+from recsys_assets.importers.ingest import LANDING, ingest
+from recsys_assets.importers.reports import FileReport
 from recsys_assets.settings import Home, Source
 from recsys_assets.stores.lake import Lake
-from recsys_assets.tables import LANDING_CATALOG, LANDING_EVENTS
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 
@@ -80,7 +80,7 @@ class Desk:
         return report
 
     def landed(self, kind: Kind = "events") -> pl.DataFrame:
-        table = LANDING_EVENTS if kind == "events" else LANDING_CATALOG
+        table = LANDING[kind]
         return self.lake.scan_landed(table, self.lake.days(table)).collect().sort("source_file", "source_line")
 
 

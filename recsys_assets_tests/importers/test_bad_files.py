@@ -53,7 +53,8 @@ GOOD = event(user_id="u-good")
         ({"product_id": "x" * 129}, "product_id_invalid"),
         ({"event_id": ""}, "event_id_invalid"),
         ({"order_id": "x" * 129}, "other_id_invalid"),
-        ({"currency": "USD"}, "currency_unknown"),
+        ({"currency": "US$"}, "currency_unknown"),
+        ({"currency": "USD"}, "currency_without_rate"),
         ({"event_type": "review", "rating": 6}, "rating_out_of_range"),
         ({"rating": "good"}, "number_unreadable"),
         ({"dwell_seconds": float("nan")}, "number_unreadable"),
@@ -135,7 +136,9 @@ REFUSED = {
     "missing.jsonl": (jsonl([{"event_type": "view", "user_id": "u", "product_id": "p"}]), "event_time"),
     "twice.csv": (b"event_type,event_type\nview,view\n", "twice"),
     "text.jsonl": (b"hello\nworld\n", "Is it JSON Lines?"),
-    "utf16.csv": ("event_type,event_time\n".encode("utf-16"), "header"),
+    "utf16.csv": ("event_type,event_time\n".encode("utf-16"), "in UTF-16"),
+    "utf16.jsonl": ('{"event_type": "view"}\n'.encode("utf-16"), "in UTF-16"),
+    "no header.csv": (b"view,2024-05-01,u,p\n" * 2, "first line looks like data"),
     "cut.jsonl.gz": (gzip.compress(jsonl([event(user_id=f"u{n}") for n in range(5000)]))[:-500], "cut short"),
     "cut.csv.gz": (gzip.compress(csv_bytes([event(user_id=f"u{n}") for n in range(5000)]))[:-20], "cut short"),
     "damaged.jsonl.gz": (gzip.compress(jsonl([GOOD]))[:12] + b"\x00" * 30, "damaged"),
@@ -171,6 +174,13 @@ def test_damaged_parquet(desk: Desk) -> None:
     data[-60:-20] = b"\xff" * 40
     with pytest.raises(SourceError, match="damaged"):
         desk.one("day.parquet", bytes(data))
+
+
+def test_parquet_that_describes_too_many_columns(desk: Desk) -> None:
+    whole = io.BytesIO()
+    pl.DataFrame([GOOD]).write_parquet(whole)
+    with pytest.raises(SourceError, match="description of its columns takes over"):
+        desk.one("day.parquet", whole.getvalue()[:-8] + (1 << 30).to_bytes(4, "little") + b"PAR1")
 
 
 def test_parquet_with_a_nested_column(desk: Desk) -> None:

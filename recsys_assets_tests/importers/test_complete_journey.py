@@ -11,6 +11,7 @@ import pytest
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.complete_journey import CompleteJourneyImporter, package_folder, readable
 from recsys_assets.logic.events import clean
+from recsys_assets.tables import LANDING_RATES
 from recsys_assets_tests.importers.shop import Desk, reasons
 
 
@@ -69,7 +70,7 @@ def test_events(journey: Desk) -> None:
     keys = journey.home.keys
     assert (row["event_type"], row["currency"], row["order_id"]) == ("purchase", "USD", "31198570044")
     assert (row["user_key"], row["session_id"]) == (keys.user_key("900"), keys.session_key("31198570044"))
-    assert clean(landed).clean.filter(pl.col("flag") == "price_zero").height == 2
+    assert clean(landed, LANDING_RATES.empty(), "USD").clean.filter(pl.col("flag") == "price_zero").height == 2
 
 
 def test_catalogue_has_a_row_where_a_price_changes(journey: Desk) -> None:
@@ -98,11 +99,11 @@ def test_catalogue_has_a_row_where_a_price_changes(journey: Desk) -> None:
 
 
 def test_order_of_the_rows_changes_no_clean_event(journey: Desk) -> None:
-    first = clean(_events_of(journey)).clean
+    first = clean(_events_of(journey), LANDING_RATES.empty(), "USD").clean
     pl.DataFrame(SALES[::-1]).write_parquet(journey.folder / "transactions.parquet")
     journey.take(journey.folder, "complete_journey")
     newest = max(journey.lake.deliveries(), key=lambda d: (d.table == "landing_events", d.modified_ns))
-    again = clean(journey.landed().filter(pl.col("source_file") == newest.file_id)).clean
+    again = clean(journey.landed().filter(pl.col("source_file") == newest.file_id), LANDING_RATES.empty(), "USD").clean
     assert again.equals(first)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import polars as pl
-import pyarrow as pa  # type: ignore[import-untyped] # it publishes no types
+import pyarrow as pa
 import pytest
 
 from recsys_assets.logic.events import clean
-from recsys_assets.tables import LANDING_EVENTS
+from recsys_assets.tables import LANDING_EVENTS, LANDING_RATES
 from recsys_assets_tests.importers.shop import Desk, csv_bytes, event, jsonl
 
 ROWS = [event(user_id=f"u-{n}", event_time=f"2024-05-0{1 + n % 3}T10:00:00Z", unit_price=0.1 * n) for n in range(9)]
@@ -83,7 +83,7 @@ def test_overlapping_and_late_files(desk: Desk) -> None:
     late = event(user_id="u-late", event_time="2024-05-02T23:00:00Z")
     report = desk.one("tuesday.jsonl", jsonl([*ROWS[3:6], late]))
     assert (report.rows, report.redelivered, report.clean, report.changed) == (4, 3, 1, ("2024-05-02",))
-    cleaned = clean(desk.landed())
+    cleaned = clean(desk.landed(), LANDING_RATES.empty(), "EUR")
     assert cleaned.clean.height == 7
     assert cleaned.audit["duplicates"].sum() == 3
 
@@ -97,12 +97,12 @@ def test_genuine_second_units_stay(desk: Desk) -> None:
 def test_order_of_lines_changes_no_id(desk: Desk, make_desk: Callable[..., Desk]) -> None:
     rows = [*ROWS, ROWS[0], event(event_time="bad")]
     desk.one("day.jsonl", jsonl(rows))
-    first = clean(desk.landed()).clean
+    first = clean(desk.landed(), LANDING_RATES.empty(), "EUR").clean
     desk.one("shuffled.jsonl", jsonl(rows[::-1]))
     both = desk.landed()
     for _, part in both.group_by("source_file"):
-        assert clean(part).clean.equals(first)
-    assert clean(both).clean.equals(first)
+        assert clean(part, LANDING_RATES.empty(), "EUR").clean.equals(first)
+    assert clean(both, LANDING_RATES.empty(), "EUR").clean.equals(first)
 
 
 def test_check_writes_nothing(desk: Desk) -> None:
@@ -178,7 +178,7 @@ def test_catalogue(desk: Desk) -> None:
         {"name": "nothing"},
         {"product_id": "p-6", "unit_price": -1},
         {"product_id": "p-7", "in_stock": "maybe"},
-        {"product_id": "p-8", "currency": "USD", "unit_price": 1},
+        {"product_id": "p-8", "currency": "US", "unit_price": 1},
         {"product_id": "p-9", "updated_at": "2031-01-01"},
     ]  # fmt: skip
     report = desk.one("products.jsonl", jsonl(products))

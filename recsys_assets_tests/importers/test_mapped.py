@@ -9,6 +9,7 @@ import pytest
 
 from recsys_assets.errors import SourceError
 from recsys_assets.importers import mapped
+from recsys_assets.importers.mapping import load_mapping
 from recsys_assets_tests.importers.shop import Desk, reasons
 
 INVOICES = """
@@ -190,4 +191,4 @@ def test_a_missing_mapping_is_refused(desk: Desk) -> None:
 def test_the_documented_mapping_is_a_valid_one(desk: Desk) -> None:
     text = (mapped.__doc__ or "").split("```toml\n")[1].split("```")[0]
     text = text.replace('unit_price = "UnitPrice"\n', "")  # the price stands in [price] total
-    assert mapped.load_mapping(mapping(desk, text)).kind == "events"
+    assert load_mapping(mapping(desk, text)).kind == "events"

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from recsys_assets.commands.home import list_readable
 from recsys_assets.local import up
 from recsys_assets.local.processes import Program, free_port
 from recsys_assets.settings import Home, Settings, load_settings, open_home
@@ -31,7 +32,7 @@ def main() -> None:
     settings = load_settings({"RECSYS_HOME": sys.argv[1]})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(up, "_services", services)
-        up.up(settings, open_home(settings), say)
+        up.up(settings, open_home(settings), say, list_readable)
 
 
 if __name__ == "__main__":

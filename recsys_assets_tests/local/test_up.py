@@ -76,14 +76,14 @@ def test_up_runs_everything_until_it_is_told_to_stop(platform: Callable[..., Pla
         assert found.redis_url == state.redis_url
     with programs_of(settings, home, ("api",), print) as theirs:
         theirs.check()
-        assert theirs.address("api") == state.processes[-1].address
+        assert theirs.address("pages") == state.processes[-1].address
         assert os.environ["DAGSTER_HOME"] == str(home.dagster)
     assert "DAGSTER_HOME" not in os.environ
     with pytest.raises(RefusedError, match=f"is up already, under process {state.owner}"):
-        up(settings, home, print)
+        up(settings, home, print, print)
 
     os.kill(state.processes[-1].pid, signal.SIGKILL)  # reported, not restarted, and the rest stays
-    assert "api ended with code -9" in first.read_until("ended with code")
+    assert "pages ended with code -9" in first.read_until("ended with code")
     assert born(state.processes[-2].pid) is not None
 
     assert down(home)
@@ -124,4 +124,4 @@ def test_a_taken_port_is_refused_by_the_settings_name(home: Home, tmp_path: Path
         port = listener.getsockname()[1]
         settings = load_settings({"RECSYS_HOME": str(home.path), "RECSYS_API_PORT": str(port)})
         with pytest.raises(RefusedError, match=f"RECSYS_API_PORT: port {port} is taken"):
-            up(settings, home, print)
+            up(settings, home, print, print)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_assets.logic.catalog import catalog, top_category
-from recsys_assets.tables import CATALOG, LANDING_CATALOG, MICROS
+from recsys_assets.tables import CATALOG, LANDING_CATALOG, LANDING_RATES, MICROS
 from recsys_assets_tests.models.builders import event, events, rows
 
 DAY = date(2024, 5, 10)
@@ -29,7 +29,7 @@ def landed(product: str = "a", day: date = DAY, **more: object) -> dict[str, obj
 
 
 def made(*given_rows: dict[str, object], bought: tuple[dict[str, object], ...] = (), day: date = DAY) -> pl.DataFrame:
-    return catalog(rows(LANDING_CATALOG, list(given_rows)), events(*bought), day)
+    return catalog(rows(LANDING_CATALOG, list(given_rows)), events(*bought), day, LANDING_RATES.empty(), "EUR")
 
 
 def names(frame: pl.DataFrame) -> list[str | None]:
@@ -240,3 +240,41 @@ def test_every_price_stands_in_a_row_that_was_valid_by_the_day(
     for product, price, why in frame.select("product_id", "unit_price_micros", "not_recommendable").rows():
         assert price is None or (product, price) in told | paid
         assert why is not None or price
+
+
+def rate(currency: str, day: date, value: str) -> dict[str, object]:
+    return {"currency": currency, "event_date": day, "rate": value, "landed_at": at(DAY, 0)}
+
+
+def test_prices_are_converted_at_the_days_own_rate_and_without_one_nothing_is_recommended() -> None:
+    products = [
+        landed("dollar", ago(9), currency="USD", list_price_micros=4 * MICROS),
+        landed("euro", ago(9)),
+        landed("yen", ago(9), currency="JPY"),
+        landed("unpriced", ago(9), currency="JPY", unit_price_micros=None),
+    ]
+    known = rows(LANDING_RATES, [rate("USD", ago(5), "0.5"), rate("USD", ago(1), "0.25"), rate("JPY", DAY, "0.01")])
+    columns = ("product_id", "unit_price_micros", "list_price_micros", "currency", "not_recommendable")
+
+    def on(day: date) -> list[tuple[object, ...]]:
+        return catalog(rows(LANDING_CATALOG, products), events(), day, known, "EUR").select(columns).rows()
+
+    assert on(ago(1)) == [
+        ("dollar", MICROS // 2, MICROS, "EUR", None),
+        ("euro", 2 * MICROS, None, "EUR", None),
+        ("unpriced", None, None, "EUR", "price_missing"),
+        ("yen", None, None, "JPY", "currency_without_rate"),
+    ]
+    assert on(ago(2))[0] == ("dollar", MICROS, 2 * MICROS, "EUR", None)
+    assert on(ago(6))[0] == ("dollar", None, None, "USD", "currency_without_rate")
+    assert on(DAY)[3] == ("yen", MICROS // 50, None, "EUR", None)
+
+
+def test_a_catalogue_of_list_prices_alone_is_converted_too() -> None:
+    product = landed("a", unit_price_micros=None, list_price_micros=4 * MICROS, currency="USD")
+    known = rows(LANDING_RATES, [rate("USD", ago(5), "0.5")])
+    sold = events(event("p", "a", DAY, price=MICROS) | {"currency": "EUR"})
+    made_of = catalog(rows(LANDING_CATALOG, [product]), sold, DAY, known, "EUR").row(0, named=True)
+    assert (made_of["unit_price_micros"], made_of["list_price_micros"], made_of["currency"]) == (
+        MICROS, 2 * MICROS, "EUR",
+    )  # fmt: skip

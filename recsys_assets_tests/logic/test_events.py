@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_assets.identity import KeyRing
-from recsys_assets.logic.events import clean
+from recsys_assets.logic.events import Cleaned, clean
 from recsys_assets.logic.landing import LandingRules, land
-from recsys_assets.tables import CLEAN_EVENTS, DELIVERY_AUDIT, LANDING_EVENTS, REJECTED_EVENTS
+from recsys_assets.tables import CLEAN_EVENTS, DELIVERY_AUDIT, LANDING_EVENTS, LANDING_RATES, REJECTED_EVENTS
 
 RULES = LandingRules(
     keys=KeyRing(b"a secret for the tests"),
@@ -54,12 +54,16 @@ def row(**change: str | None) -> dict[str, Any]:
     } | change
 
 
+def cleaned_of(rows: pl.DataFrame) -> Cleaned:
+    return clean(rows, LANDING_RATES.empty(), "EUR")
+
+
 def reasons(rows: list[dict[str, Any]]) -> list[str]:
-    return clean(landed(rows)).rejected["reason"].to_list()
+    return cleaned_of(landed(rows)).rejected["reason"].to_list()
 
 
 def test_no_rows() -> None:
-    cleaned = clean(LANDING_EVENTS.empty())
+    cleaned = cleaned_of(LANDING_EVENTS.empty())
     assert cleaned.clean.schema == pl.Schema(CLEAN_EVENTS.columns)
     assert cleaned.rejected.schema == pl.Schema(REJECTED_EVENTS.columns)
     assert cleaned.audit.schema == pl.Schema(DELIVERY_AUDIT.columns)
@@ -79,7 +83,7 @@ def test_no_rows() -> None:
     ],
 )
 def test_units_and_flags(change: dict[str, str | None], quantity: int | None, flag: str | None) -> None:
-    made = clean(landed([row(**change)])).clean
+    made = cleaned_of(landed([row(**change)])).clean
     assert made.select("quantity", "flag").rows() == [(quantity, flag)]
 
 
@@ -96,7 +100,7 @@ def test_the_first_reason_wins() -> None:
 
 def test_one_event_id_with_two_contents_keeps_the_smaller_hash() -> None:
     rows = [row(event_id="e", quantity=q) for q in ("1", "2", "3", "3")]
-    cleaned = clean(landed(rows))
+    cleaned = cleaned_of(landed(rows))
     hashes = landed(rows)["row_hash"].to_list()
     assert len(set(hashes)) == 3
     assert cleaned.clean["quantity"].to_list() == [(1, 2, 3)[hashes.index(min(hashes))]]
@@ -105,7 +109,7 @@ def test_one_event_id_with_two_contents_keeps_the_smaller_hash() -> None:
 
 
 def test_an_invalid_row_does_not_push_a_valid_one_out() -> None:
-    cleaned = clean(landed([row(event_id="e", quantity="0"), row(event_id="e", quantity="5")]))
+    cleaned = cleaned_of(landed([row(event_id="e", quantity="0"), row(event_id="e", quantity="5")]))
     assert cleaned.clean["quantity"].to_list() == [5]
     assert cleaned.rejected["reason"].to_list() == ["quantity_zero"]
 
@@ -118,15 +122,15 @@ def test_a_row_that_came_too_early_counts_when_it_comes_again() -> None:
     again = early.with_columns(problem=pl.lit(None, dtype=pl.String), source_file=pl.lit("g"))
     assert rules.now > RULES.now
     assert early["problem"].to_list() == [None, "event_time_in_future"]
-    cleaned = clean(pl.concat([early, again]))
+    cleaned = cleaned_of(pl.concat([early, again]))
     assert cleaned.clean.height == 2
     assert cleaned.audit.select(pl.col("rows", "clean", "rejected", "duplicates").sum()).row(0) == (4, 2, 0, 2)
 
 
 def test_a_window_gives_what_its_days_give() -> None:
     rows = landed([row(event_time=f"2024-05-0{1 + n % 3}T0{n}:00:00Z", event_id=f"e{n % 4}") for n in range(9)])
-    whole = clean(rows)
-    days = [clean(rows.filter(pl.col("event_date") == day)) for day in sorted(rows["event_date"].unique())]
+    whole = cleaned_of(rows)
+    days = [cleaned_of(rows.filter(pl.col("event_date") == day)) for day in sorted(rows["event_date"].unique())]
     for name in ("clean", "rejected", "audit"):
         assert getattr(whole, name).equals(pl.concat([getattr(day, name) for day in days]))
 
@@ -153,11 +157,11 @@ _ROWS = st.lists(
 def test_nothing_is_lost_however_rows_are_delivered(rows: list[dict[str, Any]], seed: int, cuts: int) -> None:
     """Promise 1: shuffled lines, files delivered again, rows of all files in any order: the same clean events."""
     draw = random.Random(seed)
-    once = clean(landed(rows, "whole"))
+    once = cleaned_of(landed(rows, "whole"))
     shuffled = draw.sample(rows, len(rows))
     again = [landed(shuffled, "shuffled"), *(landed(shuffled, f"again {n}") for n in range(cuts))]
     delivered = pl.concat([landed(rows, "whole"), *again])
-    cleaned = clean(delivered.sample(fraction=1, shuffle=True, seed=seed))
+    cleaned = cleaned_of(delivered.sample(fraction=1, shuffle=True, seed=seed))
     assert cleaned.clean.equals(once.clean)
     assert cleaned.audit["rows"].sum() == delivered.height == len(rows) * (2 + cuts)
     for which in (once, cleaned):
@@ -178,8 +182,8 @@ def test_files_that_share_rows_give_what_one_file_gives(rows: list[dict[str, Any
     named = [made | {"event_id": made["event_id"][:128]} for made in named]
     files = [[made for made in named if draw.random() < 0.6] for _ in range(3)] + [named]
     spread = pl.concat([landed(file, f"f{n}") for n, file in enumerate(files) if file])
-    cleaned = clean(spread)
-    assert cleaned.clean.equals(clean(landed(named)).clean)
+    cleaned = cleaned_of(spread)
+    assert cleaned.clean.equals(cleaned_of(landed(named)).clean)
     assert (
         cleaned.audit.select((pl.col("clean") + pl.col("rejected") + pl.col("duplicates")).sum()).item()
         == spread.height

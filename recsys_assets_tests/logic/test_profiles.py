@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recsys_assets.logic.profiles import user_profiles
 from recsys_assets.logic.sessions import sessions
-from recsys_assets.tables import EVENT_TYPES, ITEM_STATS, MICROS, USER_PROFILES
+from recsys_assets.tables import EVENT_TYPES, ITEM_STATS, MICROS, USER_PROFILES, USERS
 from recsys_assets.tuning import Tuning, UserSegments, UserTypes
 from recsys_assets_tests.models.builders import event, events, rows
 
@@ -31,10 +31,15 @@ def ago(days: int) -> date:
 
 
 def made(
-    *given_events: dict[str, object], tuning: Tuning = TUNING, time_zone: str = "UTC", as_of: date = DAY
+    *given_events: dict[str, object],
+    tuning: Tuning = TUNING,
+    time_zone: str = "UTC",
+    as_of: date = DAY,
+    told: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     lines = events(*given_events)
-    return user_profiles(lines, sessions(lines, 30), SHELF, as_of, tuning, time_zone)
+    users = USERS.empty() if told is None else told
+    return user_profiles(lines, sessions(lines, 30), SHELF, users, as_of, tuning, time_zone)
 
 
 def one(
@@ -61,6 +66,8 @@ def test_a_persons_habits() -> None:
     )
     assert row == {
         "person_key": "p",
+        "locale": None,
+        "market": None,
         "user_type": "sparse",  # two orders: from 1, below 4
         "spending_segment": "small",  # who buys alone is at every quantile
         "price_tier": "budget",  # two lines of a, one of b
@@ -256,7 +263,7 @@ def test_the_order_of_rows_does_not_matter(lines: list[dict[str, object]], rando
     one_way = made(*lines)
     shuffled = events(*random.sample(lines, len(lines)))
     visits, shelf = (frame.sample(fraction=1, shuffle=True, seed=1) for frame in (sessions(shuffled, 30), SHELF))
-    assert one_way.equals(user_profiles(shuffled, visits, shelf, DAY, TUNING, "UTC"))
+    assert one_way.equals(user_profiles(shuffled, visits, shelf, USERS.empty(), DAY, TUNING, "UTC"))
 
 
 @settings(deadline=None)
@@ -275,3 +282,21 @@ def test_sums_over_people_are_sums_over_events(lines: list[dict[str, object]]) -
     assert (frame["favourite_categories"].list.len() <= 3).all()
     assert frame["spending_segment"].is_null().equals(frame["purchases"] == 0)
     assert frame["conversion_rate"].is_between(0, 1).all()
+
+
+def test_locale_and_market_are_the_users_files_and_who_refused_has_no_profile() -> None:
+    told = rows(
+        USERS,
+        [
+            {"person_key": "a", "locale": "de-DE", "market": "DE", "consent": True},
+            {"person_key": "no", "locale": "fr-FR", "consent": False},
+            {"person_key": "never seen", "locale": "it-IT"},
+        ],
+    )
+    lines = [event(person, "p", ago(1), price=price) for person, price in (("a", 5), ("b", 7), ("no", 6))]
+    frame = made(*lines, told=told)
+    assert frame.select("person_key", "locale", "market").rows() == [("a", "de-DE", "DE"), ("b", None, None)]
+    everybody = made(*lines)
+    assert frame.drop("locale", "market").equals(
+        everybody.filter(pl.col("person_key") != "no").drop("locale", "market")
+    )

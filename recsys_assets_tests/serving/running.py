@@ -3,22 +3,28 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx
 import uvicorn
+from starlette.applications import Starlette
 
 from recsys_assets.local.processes import wait_until
 from recsys_assets.serving.app import create
 from recsys_assets.settings import Settings
 
 
+def api(settings: Settings) -> AbstractContextManager[httpx.Client]:
+    """A client of the real API."""
+    return served(create(settings))
+
+
 @contextmanager
-def api(settings: Settings) -> Iterator[httpx.Client]:
+def served(application: Starlette) -> Iterator[httpx.Client]:
     """A client of a real server on a free port. The socket listens first, so no request comes too early."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(create(settings), log_level="error", ws="none"))
+        server = uvicorn.Server(uvicorn.Config(application, log_level="error", ws="none"))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:

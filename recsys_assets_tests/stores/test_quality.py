@@ -1,4 +1,7 @@
-from collections.abc import Mapping
+"""Every suite: what is right passes, each rule catches what was planted for it and only that, and pages hold no key."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -6,14 +9,48 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_assets.errors import TableError
 from recsys_assets.identity import KeyRing
-from recsys_assets.stores.quality import Expectation, validate_events
-from recsys_assets.tables import CLEAN_EVENTS
+from recsys_assets.stores.quality import Expectation, Suite, record, severity_of, suites, validate, verdicts_of
+from recsys_assets.tables import (
+    CATALOG,
+    CLEAN_EVENTS,
+    LISTS,
+    MICROS,
+    POPULAR_ITEMS,
+    SIMILAR_ITEMS,
+    USER_PROFILES,
+    Table,
+)
+from recsys_assets.tuning import Tuning
 
 FIRST, LAST = date(2017, 3, 1), date(2017, 3, 2)
 KEYS = KeyRing(b"a secret of 16 bytes")
-GOOD: dict[str, Any] = {
+TUNING = Tuning()
+Row = dict[str, Any]
+
+
+def frame(table: Table, rows: Sequence[Row]) -> pl.DataFrame:
+    made = pl.DataFrame(rows, schema_overrides=table.columns)
+    return table.conform(pl.concat([table.empty(), made], how="diagonal"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """Good rows of one table, and per rule what it catches: changes of the row ``at``, and how many rows break it."""
+
+    suite: Suite
+    table: Table
+    good: list[Row]
+    planted: Mapping[str, Row | tuple[Row, int]]
+    at: int = 3
+    beside: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows
+
+    def rows(self, change: Row) -> pl.DataFrame:
+        changed = [row | (change if n == self.at else {}) for n, row in enumerate(self.good)]
+        return self.beside(frame(self.table, changed))
+
+
+EVENT: Row = {
     "event_type": "purchase",
     "event_time": datetime(2017, 3, 1, 23, 30, tzinfo=UTC),
     "user_key": KEYS.user_key("7"),
@@ -23,99 +60,279 @@ GOOD: dict[str, Any] = {
     "unit_price_micros": 1_990_000,
     "event_date": LAST,  # half past midnight in Berlin
 }
-# What each rule catches, planted in one row of five.
-PLANTED: dict[str, dict[str, Any]] = {
-    "event_id_is_set": {"event_id": None},
-    "event_id_is_unique": {"event_id": "e1"},
-    "event_type_is_set": {"event_type": None},
-    "event_type_is_known": {"event_type": "teleport"},
-    "event_time_is_set": {"event_time": None},
-    "event_date_is_set": {"event_date": None},
-    "event_date_in_window": {"event_date": date(2017, 2, 28)},
-    "event_date_near_event_time": {"event_time": datetime(2017, 2, 28, tzinfo=UTC)},
-    "person_is_set": {"user_key": None},
-    "purchase_has_product": {"product_id": None},
-    "quantity_is_not_zero": {"quantity": 0},
-    "unit_price_not_negative": {"unit_price_micros": -1},
-    "list_price_not_negative": {"list_price_micros": -1},
-    "rating_from_1_to_5": {"rating": 5.5},
-}
-
-
-def events(changes: Mapping[int, Mapping[str, Any]], rows: int = 5) -> pl.DataFrame:
-    made = [{"event_id": f"e{n}"} | GOOD | dict(changes.get(n, {})) for n in range(rows)]
-    return CLEAN_EVENTS.conform(
-        pl.concat([CLEAN_EVENTS.empty(), pl.DataFrame(made, schema_overrides=CLEAN_EVENTS.columns)], how="diagonal")
-    )
+EVENTS = Case(
+    suites.clean_events((FIRST, LAST)),
+    CLEAN_EVENTS,
+    [{"event_id": f"e{n}"} | EVENT for n in range(5)],
+    {
+        "event_id_is_set": {"event_id": None},
+        "event_id_is_unique": ({"event_id": "e1"}, 2),
+        "event_type_is_set": {"event_type": None},
+        "event_type_is_known": {"event_type": "teleport"},
+        "event_time_is_set": {"event_time": None},
+        "event_date_is_set": {"event_date": None},
+        "event_date_in_window": {"event_date": date(2017, 2, 28)},
+        "event_date_near_event_time": {"event_time": datetime(2017, 2, 28, tzinfo=UTC)},
+        "person_is_set": {"user_key": None},
+        "purchase_has_product": {"product_id": None},
+        "quantity_is_not_zero": {"quantity": 0},
+        "unit_price_not_negative": {"unit_price_micros": -1},
+        "list_price_not_negative": {"list_price_micros": -1},
+        "rating_from_1_to_5": {"rating": 5.5},
+    },
+)
+PRODUCTS = frame(
+    CATALOG,
+    [
+        {
+            "product_id": f"p{n}",
+            "name": "Product",
+            "category": "Bread > Rye",
+            "unit_price_micros": (n + 1) * MICROS,
+            "list_price_micros": (n + 1) * MICROS,
+            "updated_date": LAST,
+        }
+        for n in range(12)
+    ]
+    + [{"product_id": "gone", "unit_price_micros": MICROS, "not_recommendable": "out_of_stock"}],
+)
+CATALOGUE = Case(
+    suites.catalog(LAST),
+    CATALOG,
+    PRODUCTS.to_dicts(),
+    {
+        "product_id_is_set": {"product_id": None},
+        "product_id_is_unique": ({"product_id": "p1"}, 2),
+        "not_recommendable_is_known": {"not_recommendable": "ugly"},
+        "offered_has_price": {"unit_price_micros": 0},
+        "unit_price_in_bounds": {"unit_price_micros": -1, "not_recommendable": "price_missing"},
+        "list_price_in_bounds": {"list_price_micros": 10**16},
+        "price_not_above_list_price": {"list_price_micros": 1},
+        "rating_from_0_to_5": {"rating": 6.0},
+        "updated_date_not_in_future": {"updated_date": date(2017, 3, 3)},
+    },
+)
+LISTED: list[Row] = [
+    {
+        "person_key": KEYS.user_key(person),
+        "rank": n + 1,
+        "product_id": f"p{n}",
+        "score": 1 - n / 10,
+        "confidence": 0.1,
+        "price_micros": (n + 1) * MICROS,
+        "reason_code": "taste",
+        "reason": "Picked from what people with your taste buy",
+        "position": None if n == 1 else n + (n == 0),
+    }
+    for person in ("7", "8")
+    for n in range(4)
+]
+LIST_OF_ALL = Case(
+    suites.lists(TUNING, 2),
+    LISTS,
+    LISTED,
+    {
+        "person_is_set": ({"person_key": None, "rank": 1, "position": 1}, 1),
+        "rank_without_gaps": {"rank": 5},
+        "score_falls_with_rank": {"score": 0.9},
+        "no_product_twice": ({"product_id": "p1", "price_micros": 2 * MICROS}, 2),
+        "product_is_known": {"product_id": "stranger"},
+        "product_is_recommendable": {"product_id": "gone", "price_micros": MICROS},
+        "price_is_the_catalogues": {"price_micros": MICROS},
+        "score_is_a_number": {"score": float("nan")},
+        "confidence_is_a_share": {"confidence": 1.5},
+        "reason_is_set": {"reason": " "},
+        "reason_code_is_known": {"reason_code": "magic"},
+        "position_without_gaps": {"position": 4},
+    },
+    beside=lambda rows: suites.beside(rows, PRODUCTS, "product_id"),
+)
+SIMILAR = Case(
+    suites.similar_items(),
+    SIMILAR_ITEMS,
+    [
+        {
+            "product_id": product,
+            "rank": n,
+            "similar_product_id": f"p{n}",
+            "score": 1 / n,
+            "confidence": 0.5,
+            "price_micros": (n + 1) * MICROS,
+        }
+        for product in ("p10", "p11")
+        for n in range(1, 5)
+    ],
+    {
+        "rank_without_gaps": {"rank": 6},
+        "score_falls_with_rank": {"score": 0.9},
+        "no_product_twice": ({"similar_product_id": "p1", "price_micros": 2 * MICROS}, 2),
+        "product_is_known": {"similar_product_id": "stranger"},
+        "product_is_recommendable": {"similar_product_id": "gone", "price_micros": MICROS},
+        "price_is_the_catalogues": {"price_micros": MICROS},
+        "not_itself": {"similar_product_id": "p10", "price_micros": 11 * MICROS},
+        "confidence_is_a_share": {"confidence": -0.1},
+    },
+    beside=lambda rows: suites.beside(rows, PRODUCTS, "similar_product_id"),
+)
+POPULAR = Case(
+    suites.popular_items(TUNING),
+    POPULAR_ITEMS,
+    [
+        {
+            "category": category,
+            "rank": n + 1,
+            "product_id": f"p{n}",
+            "score": 1 - n / 10,
+            "buyers": 9,
+            "price_micros": (n + 1) * MICROS,
+            "reason": "Bought by 9 customers",
+        }
+        for category in ("", "Bread")
+        for n in range(4)
+    ],
+    {
+        "rank_without_gaps": {"rank": 6},
+        "no_product_twice": ({"product_id": "p1", "price_micros": 2 * MICROS}, 2),
+        "product_is_recommendable": {"product_id": "gone", "price_micros": MICROS},
+        "enough_buyers": {"buyers": 4},
+        "reason_is_set": {"reason": None},
+    },
+    beside=lambda rows: suites.beside(rows, PRODUCTS, "product_id"),
+)
+PROFILES = Case(
+    suites.user_profiles(LAST),
+    USER_PROFILES,
+    [
+        {
+            "person_key": KEYS.user_key(str(n)),
+            "user_type": "regular",
+            "spending_segment": "high",
+            "orders": 2,
+            "purchases": 3,
+            "last_visit_date": LAST,
+            "conversion_rate": 0.5,
+        }
+        for n in range(5)
+    ],
+    {
+        "person_is_set": {"person_key": None},
+        "person_is_unique": ({"person_key": KEYS.user_key("1")}, 2),
+        "user_type_is_known": {"user_type": "alien"},
+        "spending_segment_is_known": {"spending_segment": "rich"},
+        "purchases_not_negative": {"purchases": -1, "orders": 0},
+        "orders_not_above_purchases": {"orders": 4},
+        "conversion_is_a_share": {"conversion_rate": 1.5},
+        "last_visit_not_in_future": {"last_visit_date": date(2017, 3, 3)},
+    },
+)
+CASES = {case.table.name: case for case in (EVENTS, CATALOGUE, LIST_OF_ALL, SIMILAR, POPULAR, PROFILES)}
 
 
 def failed(verdicts: list[Expectation]) -> dict[str, str]:
     return {verdict.name: verdict.observed for verdict in verdicts if not verdict.ok}
 
 
-def test_good_events_pass_and_have_pages(tmp_path: Path) -> None:
-    docs = tmp_path / "data docs"
-    verdicts = validate_events(events({1: {"user_key": None, "anon_key": KEYS.anon_key("c")}}), docs, (FIRST, LAST))
-    assert failed(verdicts) == {}
-    assert {verdict.name for verdict in verdicts} == {"has_rows", *PLANTED}
-    assert verdicts[0].observed == "5 rows"
-    assert "Data Docs" in (docs / "index.html").read_text()
-    assert len(list(docs.glob("validations/**/*.html"))) == 1
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_right_passes_and_each_rule_catches_what_was_planted(name: str) -> None:
+    case = CASES[name]
+    assert failed(verdicts_of(case.rows({}), case.suite)) == {}
+    for rule, told in case.planted.items():
+        change, count = told if isinstance(told, tuple) else (told, 1)
+        caught = failed(verdicts_of(case.rows(change), case.suite))
+        assert caught.pop(rule) == f"{count} of {len(case.good)} rows break it", rule
+        assert set(caught) <= FOLLOWS.get(rule, set()), rule
 
 
-def test_each_rule_catches_what_was_planted_for_it_and_only_that(tmp_path: Path) -> None:
-    for name, change in PLANTED.items():
-        caught = failed(validate_events(events({3: change}), tmp_path / "docs", (FIRST, LAST)))
-        # A second "e1" makes two rows that are not unique.
-        assert caught == {name: f"{2 if name == 'event_id_is_unique' else 1} of 5 rows break it"}
+# What else is broken where a row of a list leaves its place.
+FOLLOWS = {
+    "person_is_set": {"nobody_is_missing", "rank_without_gaps", "position_without_gaps", "score_falls_with_rank"},
+    "rank_without_gaps": {"position_without_gaps"},
+    "score_is_a_number": {"score_falls_with_rank"},
+}
 
 
-def test_a_sample_still_sees_the_one_bad_row_and_the_far_twin(tmp_path: Path) -> None:
-    frame = events({777: {"quantity": 0}, 4_999: {"event_id": "e11"}}, rows=5_000)
-    caught = failed(validate_events(frame, tmp_path / "docs", (FIRST, LAST), sample_rows=100))
-    assert caught == {
-        "event_id_is_unique": "2 of 5,000 rows break it",
-        "quantity_is_not_zero": "1 of 5,000 rows break it",
-    }
+def all_planted(case: Case) -> pl.DataFrame:
+    """Good rows, and after them one of each kind of bad ones."""
+    changes = [told[0] if isinstance(told, tuple) else told for told in case.planted.values()]
+    return pl.concat([case.rows({}), *(case.rows(change)[case.at : case.at + 1] for change in changes)])
 
 
-def test_the_verdicts_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
-    frame = events({3: {"quantity": 0}, 4: {"rating": 0.0}, 7: {"event_id": "e1"}}, rows=40)
-    verdicts = [
-        validate_events(rows, tmp_path / "docs", (FIRST, LAST), sample_rows=10) for rows in (frame, frame.reverse())
-    ]
-    assert verdicts[0] == verdicts[1]
-
-
-def test_a_day_without_events_warns_and_breaks_nothing(tmp_path: Path) -> None:
-    verdicts = validate_events(CLEAN_EVENTS.empty(), tmp_path / "docs", (FIRST, LAST))
-    assert [(verdict.name, verdict.severity) for verdict in verdicts if not verdict.ok] == [("has_rows", "warn")]
-    assert (tmp_path / "docs/index.html").exists()
-
-
-def test_no_key_and_no_shop_value_stands_in_any_page_or_verdict(tmp_path: Path) -> None:
-    bad = dict(enumerate(PLANTED.values(), start=2))
-    bad[19] = {"user_key": "k" * 32, "product_id": "secret-product", "quantity": 0}
-    docs = tmp_path / "docs"
-    verdicts = validate_events(events(bad, rows=20), docs, (FIRST, LAST))
-    assert len(failed(verdicts)) == len(PLANTED)
-    needles = [GOOD["user_key"], GOOD["session_id"], "k" * 32, "secret-product", "teleport"]
-    everything = [path.read_bytes() for path in docs.rglob("*") if path.is_file()] + [repr(verdicts).encode()]
+def test_great_expectations_says_the_same_of_every_planted_row_and_shows_no_key(tmp_path: Path) -> None:
+    verdicts = []
+    for case in CASES.values():
+        # `validate` itself asserts that Great Expectations and the exact counts agree.
+        verdicts += validate(all_planted(case), case.suite, tmp_path, "2017-03-02", sample_rows=3)
+        assert set(failed(verdicts)) >= set(case.planted) - {"rank_without_gaps", "position_without_gaps"}
+    needles = [KEYS.user_key(str(n)) for n in range(9)] + [KEYS.session_key("7"), "stranger", "teleport", "alien"]
+    everything = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()] + [repr(verdicts).encode()]
     assert not [needle for needle in needles for content in everything if needle.encode() in content]
 
 
-def test_new_pages_replace_the_old_ones_and_leave_nothing_beside(tmp_path: Path) -> None:
-    for _ in range(2):
-        validate_events(events({}), tmp_path / "docs", (FIRST, LAST))
-    assert [path.name for path in tmp_path.iterdir()] == ["docs"]
-    assert len(list((tmp_path / "docs").glob("validations/**/*.html"))) == 1
+def test_pages_of_all_suites_accumulate_below_one_index_and_are_replaced(tmp_path: Path) -> None:
+    docs = tmp_path / "data docs"
+    for case in (EVENTS, POPULAR, EVENTS):
+        validate(case.rows({}), case.suite, docs, "2017-03-02")
+    verdict = Expectation("no_bots", "", False, "warn", "1 bot made 7 events & more", "people only")
+    record("outliers", "Against the weeks before", [verdict], docs, "2017-03-02")
+    index = (docs / "index.html").read_text()
+    assert index.count("<h2 ") == 3
+    assert "href='clean_events/index.html'" in index
+    assert "href='popular_items/index.html'" in index
+    assert "href='outliers/index.html'" not in index
+    assert "<td class=warning>warning</td><td>people only</td><td>1 bot made 7 events &amp; more</td>" in index
+    assert sorted(path.name for path in docs.iterdir()) == ["clean_events", "index.html", "outliers", "popular_items"]
+    assert "Data Docs" in (docs / "clean_events/index.html").read_text()
+    assert len(list((docs / "clean_events").glob("validations/**/*.html"))) == 1
+    assert "src='/" not in index.replace('"', "'")
 
 
-def test_another_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="clean_events"):
-        validate_events(pl.DataFrame({"event_id": ["a"]}), tmp_path / "docs", (FIRST, LAST))
+def test_rules_for_a_whole_table() -> None:
+    nothing = verdicts_of(CLEAN_EVENTS.empty(), EVENTS.suite)
+    assert failed(nothing) == {"has_rows": "0 rows"}
+    assert severity_of(nothing) == "warn"
+    assert severity_of(verdicts_of(EVENTS.rows({}), EVENTS.suite)) is None
+
+    unnamed = PRODUCTS.with_columns(pl.when(pl.col("product_id") == "p1").then("name").alias("name"))
+    assert failed(verdicts_of(unnamed, CATALOGUE.suite)) == {
+        "names_cover_the_offer": "1 of 12 products that may be listed have a name"
+    }
+    # A shop that names nothing (its catalogue is derived) knows that.
+    assert failed(verdicts_of(unnamed.with_columns(name=pl.lit(None, pl.String)), CATALOGUE.suite)) == {}
+    closed = PRODUCTS.with_columns(not_recommendable=pl.lit("out_of_stock"))
+    assert failed(verdicts_of(closed, CATALOGUE.suite)) == {"something_is_offered": "0 of 13 products may be listed"}
+
+    lost = verdicts_of(LIST_OF_ALL.rows({}), suites.lists(TUNING, 5))
+    assert failed(lost) == {"nobody_is_missing": "3 people have candidates and no list"}
+    empty = POPULAR.beside(POPULAR_ITEMS.empty())
+    lonely = verdicts_of(empty, POPULAR.suite)
+    assert failed(lonely) == {
+        "overall_list_is_not_empty": "0 popular products overall that 5 people or more bought in 30 days"
+    }
+    assert severity_of(lonely) == "error"
+
+
+def test_a_list_with_too_many_or_no_served_products_is_caught() -> None:
+    small = suites.lists(TUNING.model_copy(update={"served_list_size": 2}), 2)
+    assert failed(verdicts_of(LIST_OF_ALL.rows({}), small)) == {
+        "served_list_is_no_longer_than_asked": "2 of 8 rows break it"
+    }
+    first = pl.col("person_key") == KEYS.user_key("7")
+    unserved = LIST_OF_ALL.rows({}).with_columns(position=pl.when(~first).then("position"))
+    assert failed(verdicts_of(unserved, LIST_OF_ALL.suite)) == {"somebody_is_served_nothing": "4 of 8 rows break it"}
+
+
+def test_a_sample_still_sees_the_one_bad_row_and_the_far_twin(tmp_path: Path) -> None:
+    rows: list[Row] = [{"event_id": f"e{n}"} | EVENT for n in range(5_000)]
+    rows[777]["quantity"], rows[4_999]["event_id"] = 0, "e11"
+    caught = validate(frame(CLEAN_EVENTS, rows), EVENTS.suite, tmp_path, "", sample_rows=100)
+    assert failed(caught) == {
+        "event_id_is_unique": "2 of 5,000 rows break it",
+        "quantity_is_not_zero": "1 of 5,000 rows break it",
+    }
+    backwards = validate(frame(CLEAN_EVENTS, rows[::-1]), EVENTS.suite, tmp_path, "", sample_rows=100)
+    assert backwards == caught
 
 
 def test_validation_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    validate_events(events({}), tmp_path / "docs", (FIRST, LAST))
+    validate(EVENTS.rows({}), EVENTS.suite, tmp_path, "2017-03-02")
     assert capfd.readouterr() == ("", "")

@@ -1,0 +1,41 @@
+"""What a command says: sentences for people or, with ``--json``, JSON for programs."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import click
+
+JSON = click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+
+
+def as_text(value: object) -> str:
+    """A value inside JSON that JSON has no form for.
+
+    >>> as_text(date(2024, 3, 1))
+    '2024-03-01'
+    """
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """A frozen value of ours as JSON's types; what is inside it too."""
+    found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(value), default=as_text))
+    return found
+
+
+def print_json(value: object) -> None:
+    """One object (or list), over several lines."""
+    print(json.dumps(value, indent=1, default=as_text))
+
+
+def print_line(value: object) -> None:
+    """One object of a stream: on a line of its own, at once."""
+    print(json.dumps(value, default=as_text), flush=True)
+
+
+def announcer(as_json: bool) -> Callable[[str], None]:
+    """Says how something long goes on: the sentence, or ``{"message": sentence}`` on a line of its own."""
+    return (lambda text: print_line({"message": text})) if as_json else click.echo

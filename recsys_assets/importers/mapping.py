@@ -1,0 +1,143 @@
+"""The mapping file that `importers.mapped` documents: its sections, and what they may say."""
+
+import codecs
+import tomllib
+from pathlib import Path
+from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from recsys_assets.contract import FIELDS, Kind
+from recsys_assets.errors import SourceError
+from recsys_assets.tables import EVENT_TYPES
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Time(_Section):
+    """How times are written."""
+
+    format: str = "iso"
+    zone: str = "UTC"
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from error
+        return value
+
+
+class Numbers(_Section):
+    """How numbers are written."""
+
+    decimal_comma: bool = False
+
+
+class Csv(_Section):
+    """How CSV is written."""
+
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    encoding: str = "utf-8"
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError as error:
+            raise ValueError(f"{value!r} is no encoding such as utf-8 or latin-1") from error
+        return value
+
+
+class Price(_Section):
+    """Where the price of a whole line stands."""
+
+    total: str | None = None
+
+
+class Returns(_Section):
+    """How returns are told."""
+
+    negative_quantity: bool = False
+
+
+class Sql(_Section):
+    """Which rows of a database."""
+
+    table: str | None = None
+    query: str | None = None
+    since: str | None = None
+
+
+class MappingFile(_Section):
+    """One mapping file."""
+
+    kind: Kind
+    columns: dict[str, str]
+    constants: dict[str, str | int | float | bool] = {}
+    event_types: dict[str, Literal[EVENT_TYPES]] = {}  # type: ignore[valid-type] # the tuple is the one list of types
+    time: Time = Time()
+    numbers: Numbers = Numbers()
+    csv: Csv = Csv()
+    price: Price = Price()
+    returns: Returns = Returns()
+    sql: Sql = Sql()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        fields = {f.name for f in FIELDS[self.kind]}
+        strange = sorted((set(self.columns) | set(self.constants)) - fields)
+        if strange:
+            raise ValueError(f"no fields of {self.kind}: {', '.join(strange)}; fields are {', '.join(sorted(fields))}")
+        both = sorted(set(self.columns) & set(self.constants))
+        if both:
+            raise ValueError(f"both column and constant: {', '.join(both)}")
+        if self.sql.table and self.sql.query:
+            raise ValueError("[sql] takes a table or a query, not both")
+        if self.price.total and ("unit_price" in self.columns or "quantity" not in self.columns):
+            raise ValueError("[price] total needs a column for quantity and none for unit_price")
+        return self
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The file's columns that are read, and the field that each fills."""
+        total = {self.price.total: "unit_price, times quantity"} if self.price.total else {}
+        fields: dict[str, str] = {}
+        for name, column in self.columns.items():
+            fields[column] = f"{fields[column]}, {name}" if column in fields else name
+        return fields | total
+
+    def notes(self) -> tuple[str, ...]:
+        """How values are read, for people."""
+        made = [f"{name} is {value!r} in every row" for name, value in self.constants.items()]
+        if any(field.type == "time" for field in FIELDS[self.kind] if field.name in self.columns):
+            made.append(f"times are read as {self.time.format}, without offset in {self.time.zone}")
+        if self.numbers.decimal_comma:
+            made.append("numbers have a decimal comma")
+        if self.event_types:
+            made.append("words for event types: " + ", ".join(f"{a} → {b}" for a, b in self.event_types.items()))
+        if self.returns.negative_quantity:
+            made.append("a purchase with a negative quantity is a return")
+        return tuple(made)
+
+
+def load_mapping(path: Path) -> MappingFile:
+    """A mapping file.
+
+    Raises:
+        SourceError: it is missing, no TOML, or says something that is not understood; every point is named.
+    """
+    try:
+        return MappingFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SourceError(f"{path}: the mapping file cannot be read: {error}") from error
+    except ValidationError as error:
+        found = [(".".join(map(str, e["loc"])) or "mapping", e["msg"]) for e in error.errors()]
+        points = [f"  {where}: {what.removeprefix('Value error, ')}" for where, what in found]
+        raise SourceError(f"{path}: the mapping file is refused:\n" + "\n".join(points)) from error

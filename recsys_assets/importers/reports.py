@@ -1,0 +1,60 @@
+"""What an import tells about each file."""
+
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Example:
+    """Where one row stands in its file."""
+
+    line: int
+    offset: int | None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """How many rows of a file break one rule, and where the first of them stand."""
+
+    rows: int
+    examples: tuple[Example, ...]
+
+    @property
+    def line(self) -> int:
+        """Of the first one."""
+        return self.examples[0].line
+
+    @property
+    def offset(self) -> int | None:
+        """Of the first one."""
+        return self.examples[0].offset
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """One file: rows = clean + rejected + duplicates + redelivered.
+
+    ``duplicates`` repeat a row of the same file, ``redelivered`` one that another file already brought. ``days``
+    counts landed rows, ``changed`` names the days that hold something new, ``ignored`` the columns that nobody reads.
+    ``mapping`` and ``notes`` say how the rest was read (see `Raw`).
+    """
+
+    format: str
+    path: str
+    file_id: str
+    table: str
+    rows: int
+    days: dict[str, int]
+    already_delivered: bool = False
+    clean: int = 0
+    duplicates: int = 0
+    redelivered: int = 0
+    rejected: dict[str, Rejected] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    mapping: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def report_json(report: FileReport) -> dict[str, object]:
+    """A report as plain values."""
+    return asdict(report)

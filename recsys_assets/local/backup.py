@@ -1,0 +1,290 @@
+"""A home in one file, and a home from it.
+
+In it: ``home.toml``, the three databases, MLflow's artifacts, the lake where it is a folder, and the secret where asked
+for. Not in it: Redis (made again from Postgres), logs, data docs, exports, the shop's own files, a lake in a bucket.
+
+Databases come first and files after: what a database names has then been written. A publish or a landing that runs
+meanwhile is in the backup whole or not at all.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from recsys_assets.errors import HomeError, RefusedError
+from recsys_assets.identity import KeyRing
+from recsys_assets.local.archive import Reader, Writer, reading
+from recsys_assets.local.dump import dump, load
+from recsys_assets.local.supervisor import DATABASES, Servers, servers
+from recsys_assets.settings import LAYOUT_VERSION, Home, HomeConfig, Settings, newer_layout, read_config, write_private
+from recsys_assets.stores import wishes
+from recsys_assets.stores.cache import Cache
+from recsys_assets.stores.files import S3
+from recsys_assets.stores.postgres import Postgres, applied_schema, refuse_newer
+from recsys_assets.stores.publishing import Publisher, generations
+
+FORMAT = 1
+MARKER = "restoring"  # in a home that a restore has not finished
+# Numbers between a backup and its restore may have been used since: recommendation ids are made from them.
+SKIPPED_GENERATIONS = 1_000
+# Columns of MLflow that hold where the artifacts stand.
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("logged_models", "artifact_location"),
+)
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class BackedUp:
+    """What a backup holds. ``made_at``: wishes (opt-outs, erasures) made later are not in it."""
+
+    path: Path
+    made_at: datetime
+    bytes: int
+    files: int
+    lake: bool
+    secret: bool
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A home that was restored. ``wishes`` were not in the backup; ``live`` is the live generation, 0: none."""
+
+    home: Path
+    made_at: datetime
+    files: int
+    wishes: int
+    live: int
+    lake: bool
+
+
+def back_up(home: Home, found: Servers, to: Path, say: Say, *, secret: bool = False) -> BackedUp:
+    """Writes one file, which appears whole or not at all; a folder gets one named by the time.
+
+    Raises:
+        RefusedError: there is a file of that name.
+        HomeError: there is no pg_dump as new as a server.
+        StoreError: a server does not answer, or a file went away meanwhile.
+    """
+    now = datetime.now(UTC)
+    path = to / f"recsys-{now:%Y%m%dT%H%M%SZ}.tar" if to.is_dir() else to
+    lake = not home.lake_url.startswith(S3)
+    if not path.parent.is_dir():
+        raise RefusedError(f"{path.parent} is not a folder.")
+    with Writer(path) as archive, tempfile.TemporaryDirectory(prefix="recsys-backup-", dir=path.parent) as scratch:
+        with Postgres(found.postgres_url).connect() as connection:
+            schema = refuse_newer(applied_schema(connection))
+        for name, url in zip(DATABASES, _urls(found), strict=True):
+            say(f"database {name}")
+            file = Path(scratch) / name
+            dump(url, file)
+            archive.add(f"databases/{name}", file)
+            file.unlink()
+        archive.add("home.toml", home.path / "home.toml")
+        if secret:
+            archive.add_text("secret", home.keys.secret.decode())
+        say("files")
+        count = 0
+        for name, file in _files(home, lake=lake):
+            archive.add(name, file)
+            count += 1
+        told = {
+            "format": FORMAT, "made_at": now.isoformat(), "program": version("recsys-assets"),
+            "layout": home.config.layout, "schema": schema, "artifacts": home.artifacts.as_uri(),
+            "lake": "in it" if lake else home.lake_url, "secret_fingerprint": home.config.secret_fingerprint,
+        }  # fmt: skip
+        archive.finish(told)
+    return BackedUp(path, now, path.stat().st_size, count, lake, secret)
+
+
+def _urls(found: Servers) -> tuple[str, str, str]:
+    return found.postgres_url, found.dagster_postgres_url, found.mlflow_postgres_url
+
+
+def _files(home: Home, *, lake: bool) -> Iterator[tuple[str, Path]]:
+    """Name and place of each file. Deliveries first: what they count has landed before them."""
+    yield from _below(home.artifacts, "mlflow")
+    if lake:
+        yield from _below(home.lake / "deliveries", "lake/deliveries")
+        for folder in sorted(home.lake.iterdir()) if home.lake.exists() else ():
+            if folder.name != "deliveries" and folder.is_dir():
+                yield from _below(folder, f"lake/{folder.name}")
+
+
+def _below(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix != ".tmp" and path.is_file():
+            yield f"{name}/{path.relative_to(folder).as_posix()}", path
+
+
+def restore(settings: Settings, path: Path, later: Path | None, secret: str, say: Say) -> Restored:
+    """Makes ``settings.home`` from a backup. ``later`` is a list of wishes, which may be newer than the backup.
+
+    ``secret``: the text of the secret, where neither the backup nor the settings hold it. The home counts from the
+    moment that its ``home.toml`` appears, which is last; a restore that was cut off is started again.
+
+    Raises:
+        SourceError: the backup or the list cannot be read, or is damaged.
+        HomeError: there is a home already, the secret is missing or another one, or the backup is newer than we are.
+        RefusedError: a database of the settings is not empty, or the list is older than the backup.
+        StoreError: a server does not come up or does not answer.
+    """
+    target = settings.home
+    _refuse_home(target)
+    say(f"verifying {path}")
+    with reading(path) as archive:
+        manifest, made_at = archive.manifest, datetime.fromisoformat(archive.manifest["made_at"])
+        if manifest["format"] != FORMAT:
+            raise HomeError(f"{path} has format {manifest['format']}; this program reads format {FORMAT}.")
+        if manifest["layout"] > LAYOUT_VERSION:
+            raise newer_layout(path, manifest["layout"])
+        refuse_newer(manifest["schema"])
+        config = read_config(archive.text("home.toml"), f"home.toml of {path}")
+        keys = _keys(settings, archive, secret, config)
+        home = Home(target, config, keys, settings.lake_url or str(target / "lake"))
+        lake = manifest["lake"] == "in it"
+        _check_lake(home, manifest["lake"], lake=lake)
+        wanted = _later(later, made_at, keys)
+        cut_off = (target / MARKER).exists()
+        target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(target / MARKER, "`recsys restore` has not finished here: run it again.\n")
+        if not settings.secret:
+            write_private(target / "secret", keys.secret.decode() + "\n")
+        say("files")
+        names = [name for name in archive.names if name.startswith(("lake/", "mlflow/"))]
+        roots = {"lake": home.lake if lake else target / "lake", "mlflow": home.artifacts}
+        for folder in roots.values():
+            if cut_off and folder.parent == target:
+                shutil.rmtree(folder, ignore_errors=True)
+        for name in names:
+            top, _, rest = name.partition("/")
+            archive.extract(name, roots[top] / rest)
+        with servers(settings, home) as found, tempfile.TemporaryDirectory(dir=target) as scratch:
+            for name, url, own in zip(DATABASES, _urls(found), _embedded(settings), strict=True):
+                say(f"database {name}")
+                if cut_off and own:
+                    _empty(url)
+                file = Path(scratch) / name
+                archive.extract(f"databases/{name}", file)
+                load(url, file)
+                file.unlink()
+            _move_artifacts(found.mlflow_postgres_url, manifest["artifacts"], home.artifacts.as_uri())
+            say("opt-outs and erasures")
+            added, live = _put_in_order(found, keys, wanted)
+        text = archive.text("home.toml")
+    write_private(target / "home.new", text)
+    (target / "home.new").replace(target / "home.toml")
+    (target / MARKER).unlink()
+    return Restored(target, made_at, len(names), added, live, lake)
+
+
+def _refuse_home(target: Path) -> None:
+    if (target / "home.toml").exists():
+        raise HomeError(f"{target} is a home already: restore into another folder (RECSYS_HOME), then swap them.")
+    if target.exists() and any(target.iterdir()) and not (target / MARKER).exists():
+        raise HomeError(f"{target} is not empty: restore into an empty folder (RECSYS_HOME).")
+
+
+def _check_lake(home: Home, place: str, *, lake: bool) -> None:
+    if lake and home.lake_url.startswith(S3):
+        raise HomeError(
+            f"the backup holds the lake's files, and RECSYS_LAKE_URL is {home.lake_url}: restore into a folder, and "
+            f"copy it to the bucket then."
+        )
+    if not lake and home.lake_url != place:
+        raise HomeError(f"the lake of this backup is {place}, which is not in it: set RECSYS_LAKE_URL to it.")
+
+
+def _keys(settings: Settings, archive: Reader, secret: str, config: HomeConfig) -> KeyRing:
+    given = settings.secret or secret or (archive.text("secret") if "secret" in archive.names else "")
+    if not given:
+        raise HomeError(
+            "the backup was made without the secret: give it by RECSYS_SECRET or --secret-file. Without it no id has a "
+            "key, and the backup is of no use."
+        )
+    keys = KeyRing(given.strip().encode())
+    if keys.fingerprint() != config.secret_fingerprint:
+        raise HomeError(
+            f"the secret is not that of the backup (fingerprint {keys.fingerprint()}, expected "
+            f"{config.secret_fingerprint})."
+        )
+    return keys
+
+
+def _later(later: Path | None, made_at: datetime, keys: KeyRing) -> tuple[wishes.Wish, ...]:
+    if later is None:
+        return ()
+    try:
+        found = wishes.read_list(later.read_text(), str(later), keys)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(f"{later} cannot be read: {error}.") from None
+    if found.made_at < made_at:
+        raise RefusedError(
+            f"{later} was made at {found.made_at:%Y-%m-%d %H:%M} UTC, before the backup ({made_at:%Y-%m-%d %H:%M} "
+            "UTC): it cannot hold the wishes that the backup lacks."
+        )
+    return found.wishes
+
+
+def _embedded(settings: Settings) -> tuple[bool, bool, bool]:
+    return not settings.postgres_url, not settings.dagster_postgres_url, not settings.mlflow_postgres_url
+
+
+def _empty(url: str) -> None:
+    """Drops all that a restore which was cut off has put into a database of the home's own server."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'"
+        ).fetchall()
+        for (schema,) in found:
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        connection.execute("CREATE SCHEMA public")
+
+
+def _move_artifacts(url: str, before: str, after: str) -> None:
+    """MLflow writes down where each artifact stands; in a home elsewhere that is another place."""
+    if before == after:
+        return
+    with psycopg.connect(url) as connection:
+        for table, column in _PLACES:
+            there = connection.execute(
+                "SELECT 1 FROM information_schema.columns WHERE table_name = %s AND column_name = %s "
+                "AND table_schema = 'public'",
+                [table, column],
+            ).fetchone()
+            if there:
+                statement = sql.SQL(
+                    "UPDATE {t} SET {c} = %(to)s || substr({c}, %(cut)s) WHERE starts_with({c}, %(of)s)"
+                )
+                values = {"to": after, "cut": len(before) + 1, "of": before}
+                connection.execute(statement.format(t=sql.Identifier(table), c=sql.Identifier(column)), values)
+
+
+def _put_in_order(found: Servers, keys: KeyRing, wanted: tuple[wishes.Wish, ...]) -> tuple[int, int]:
+    """Suppressions first, then Redis from Postgres; how many wishes were new, and the live generation (0: none)."""
+    postgres, cache = Postgres(found.postgres_url), Cache(found.redis_url)
+    try:
+        added = wishes.apply(postgres, cache, wanted)
+        with postgres.connect() as connection:
+            connection.execute(
+                "SELECT setval(pg_get_serial_sequence('generations', 'generation'), max(generation) + %s) "
+                "FROM generations HAVING max(generation) IS NOT NULL",
+                [SKIPPED_GENERATIONS],
+            )
+        live = next((g.generation for g in generations(found.postgres_url) if g.live), 0)
+        if live:
+            Publisher(postgres, cache, keys).warm()
+    finally:
+        cache.close()
+    return added, live

@@ -1,0 +1,304 @@
+"""Where the files of a lake stand: a folder of this machine, or a bucket of a server that speaks S3.
+
+One set of verbs for both; names are relative and use ``/``. A file appears whole or not at all.
+"""
+
+import io
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+
+import polars as pl
+
+from recsys_assets.errors import RecsysError, SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import S3FileSystem
+
+SETTING = "RECSYS_LAKE_URL"
+S3 = "s3://"
+_AT_ONCE = 16  # small reads that wait for a distant server together
+# What polars is told beside the AWS_ variables, which it reads itself. http is refused unless it is allowed, and the
+# endpoint's own URL says which of both it is; eight retries would keep a person waiting for half a minute.
+_POLARS_OPTIONS = {"aws_allow_http": "true", "max_retries": 2}
+# Arrow writes NO_SUCH_BUCKET, the server itself NoSuchBucket.
+_CODE = re.compile(r"AWS Error (?P<arrow>[A-Z_]+)|<Code>(?P<server>\w+)</Code>|status code: (?P<status>\d+)")
+_NEVER = {
+    "nosuchbucket": "there is no such bucket",
+    "accessdenied": "the server denies access",
+    "accessforbidden": "the server denies access",
+    "401": "the server denies access",
+    "403": "the server denies access",
+    "invalidaccesskeyid": "the server does not know the access key",
+    "signaturedoesnotmatch": "the secret does not fit the access key",
+    "expiredtoken": "the session token has expired",
+    "permanentredirect": "the bucket is in another region",
+}
+
+
+class Found(NamedTuple):
+    """One file: its name, when it was written (nanoseconds since 1970) and its bytes."""
+
+    name: str
+    modified_ns: int
+    size: int
+
+
+class Files(Protocol):
+    """What a lake needs of a place.
+
+    Every method raises `SettingsError` where the place cannot be used as it is set, and `StoreError` where it does
+    not answer.
+    """
+
+    def find(self, folder: str) -> list[Found]:
+        """Every file below ``folder``, by name; none where there is no such folder."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Content of one file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        ...
+
+    def read_all(self, names: Sequence[str]) -> list[bytes]:
+        """Contents of many small files, as `read`."""
+        ...
+
+    def write(self, name: str, put: Callable[[BinaryIO], object]) -> None:
+        """Replaces one file by what ``put`` writes."""
+        ...
+
+    def scan(self, names: Sequence[str]) -> pl.LazyFrame:
+        """Rows of Parquet files, of at least one. What fails while rows are read is an OSError; see `trouble`."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Removes one file, where there is one."""
+        ...
+
+    def delete_folder(self, folder: str) -> None:
+        """Removes all files below ``folder``."""
+        ...
+
+    def local(self, folder: str) -> AbstractContextManager[Path]:
+        """A folder of this machine that holds the files of ``folder``, for as long as the block; only to be read."""
+        ...
+
+
+def place(url: str | Path) -> Files:
+    """The place of a path or an ``s3://`` URL. Nothing is opened yet."""
+    return Bucket(url) if isinstance(url, str) and url.startswith(S3) else Folder(Path(url))
+
+
+def trouble(error: OSError) -> RecsysError | None:
+    """What an error says of the lake's place; None when it is not about a bucket. Never quotes what a server wrote."""
+    text = str(error)
+    if "AWS Error" not in text and "object-store error" not in text:
+        return None
+    found = _CODE.search(text)
+    code = "" if found is None else next(filter(None, found.groups()))
+    reason = _NEVER.get(code.replace("_", "").lower())
+    if reason is not None:
+        return SettingsError(
+            f"{SETTING}: {reason} ({code}). Check the bucket's name and the AWS_ variables (access key, secret, "
+            f"region, endpoint)."
+        )
+    return StoreError(f"{SETTING}: the server of the bucket does not answer ({code or type(error).__name__}).")
+
+
+class Folder:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except (PermissionError, NotADirectoryError, FileExistsError) as error:
+            raise SettingsError(
+                f"the lake {self._root} cannot be used: {error}. Check {SETTING} and rights."
+            ) from error
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"the lake {self._root}: {error}") from error
+
+    def find(self, folder: str) -> list[Found]:
+        """Every file below ``folder``, by name."""
+        with self._usable():
+            return sorted(_walk(self._root / folder, folder))
+
+    def read(self, name: str) -> bytes:
+        """Content of one file."""
+        with self._usable():
+            return (self._root / name).read_bytes()
+
+    def read_all(self, names: Sequence[str]) -> list[bytes]:
+        """Contents of many files."""
+        return [self.read(name) for name in names]
+
+    def write(self, name: str, put: Callable[[BinaryIO], object]) -> None:
+        """Written beside, then renamed."""
+        path = self._root / name
+        beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        with self._usable():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with beside.open("wb") as file:
+                    put(file)
+                beside.replace(path)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
+
+    def scan(self, names: Sequence[str]) -> pl.LazyFrame:
+        """Rows of Parquet files."""
+        return pl.scan_parquet([self._root / name for name in names], hive_partitioning=False)
+
+    def delete(self, name: str) -> None:
+        """Removes one file, where there is one."""
+        with self._usable():
+            (self._root / name).unlink(missing_ok=True)
+
+    def delete_folder(self, folder: str) -> None:
+        """Removes a folder with all that is in it."""
+        with self._usable():
+            if (self._root / folder).exists():
+                shutil.rmtree(self._root / folder)
+
+    @contextmanager
+    def local(self, folder: str) -> Iterator[Path]:
+        """The folder itself."""
+        yield self._root / folder
+
+
+def _walk(path: Path, name: str) -> Iterator[Found]:
+    try:
+        entries = os.scandir(path)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _walk(path / entry.name, f"{name}/{entry.name}")
+            elif not entry.name.endswith(".tmp"):
+                stat = entry.stat()
+                yield Found(f"{name}/{entry.name}", stat.st_mtime_ns, stat.st_size)
+
+
+class Bucket:
+    """A bucket, or what lies below a prefix of it. Credentials, region and endpoint are the usual AWS_ variables.
+
+    Amazon's clients of arrow and polars read those variables themselves, so that no secret passes through here.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._root = self._url.removeprefix(S3)
+        self._opened: S3FileSystem | None = None
+
+    @property
+    def _fs(self) -> "S3FileSystem":
+        """Opened on first use: a missing bucket would otherwise look like an empty lake."""
+        if self._opened is None:
+            from pyarrow import fs
+
+            bucket = self._root.partition("/")[0]
+            # A small file is one request instead of three.
+            opened, _ = fs.FileSystem.from_uri(f"{S3}{bucket}?allow_delayed_open=true")
+            if opened.get_file_info(bucket).type == fs.FileType.NotFound:
+                raise SettingsError(f"{SETTING}: there is no bucket {bucket}. Make it, or name another one.")
+            self._opened = opened
+        return self._opened
+
+    def find(self, folder: str) -> list[Found]:
+        """Every file below ``folder``, by name; one request per thousand of them."""
+        with _answering():
+            from pyarrow import fs
+
+            below = fs.FileSelector(f"{self._root}/{folder}", recursive=True, allow_not_found=True)
+            cut = len(self._root) + 1
+            return sorted(
+                Found(entry.path[cut:], entry.mtime_ns, entry.size)
+                for entry in self._fs.get_file_info(below)
+                if entry.type == fs.FileType.File
+            )
+
+    def read(self, name: str) -> bytes:
+        """Content of one file."""
+        with _answering(), self._fs.open_input_stream(f"{self._root}/{name}") as stream:
+            content: bytes = stream.read()
+            return content
+
+    def read_all(self, names: Sequence[str]) -> list[bytes]:
+        """Contents of many files, some at once."""
+        if not names:
+            return []
+        with _answering():
+            _ = self._fs  # opened once, not by each thread
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(self.read, names))
+
+    def write(self, name: str, put: Callable[[BinaryIO], object]) -> None:
+        """One upload of the whole content: it is seen when it is complete, and not before."""
+        content = io.BytesIO()
+        put(content)
+        with _answering(), self._fs.open_output_stream(f"{self._root}/{name}") as stream:
+            stream.write(content.getbuffer())
+
+    def scan(self, names: Sequence[str]) -> pl.LazyFrame:
+        """Rows of Parquet files; polars reads what a query needs of them, many at once."""
+        with _answering():
+            urls = [f"{self._url}/{name}" for name in names]
+            return pl.scan_parquet(
+                urls, hive_partitioning=False, storage_options=_POLARS_OPTIONS, credential_provider=None
+            )
+
+    def delete(self, name: str) -> None:
+        """Removes one file, where there is one."""
+        with _answering():
+            try:
+                self._fs.delete_file(f"{self._root}/{name}")
+            except FileNotFoundError:
+                return
+
+    def delete_folder(self, folder: str) -> None:
+        """Removes all files below ``folder``."""
+        with _answering():
+            try:
+                self._fs.delete_dir(f"{self._root}/{folder}")
+            except FileNotFoundError:
+                return
+
+    @contextmanager
+    def local(self, folder: str) -> Iterator[Path]:
+        """A copy, which goes with the block."""
+        with tempfile.TemporaryDirectory(prefix="recsys-") as made:
+            names = [found.name for found in self.find(folder)]
+            for name, content in zip(names, self.read_all(names), strict=True):
+                path = Path(made) / name.removeprefix(f"{folder}/")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            yield Path(made)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        found = trouble(error)
+        if found is None:
+            raise
+        raise found from None  # arrow's words may quote the access key

@@ -1,0 +1,126 @@
+"""Failed runs are told outside: real runs, the sensor as the daemon calls it, real servers."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from click.testing import CliRunner
+
+from recsys_assets.commands.alert import alert as command
+from recsys_assets.errors import SettingsError, StoreError
+from recsys_assets.settings import CHECKOUT, Home, load_settings
+from recsys_assets_tests.receivers import mailbox, webhook
+
+# The sensor asks for them; nothing connects.
+URLS = {"RECSYS_POSTGRES_URL": "postgresql://app@127.0.0.1:1/x", "RECSYS_REDIS_URL": "redis://127.0.0.1:1/0"}
+Ask = Callable[[str], dict[str, str]]
+
+
+@contextmanager
+def sensor(home: Home, **settings: str) -> Iterator[Ask]:
+    """Says a line to a process with the sensor in it; what it answers."""
+    command = [sys.executable, "-m", "recsys_assets_tests.assets.run_alert"]
+    environment = {"PATH": os.environ["PATH"], "RECSYS_HOME": str(home.path), **URLS, **settings}
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+
+        def ask(line: str) -> dict[str, str]:
+            stdin.write(line + "\n")
+            stdin.flush()
+            answer = stdout.readline()
+            assert answer, stderr.read()[-4000:]
+            told: dict[str, str] = json.loads(answer)
+            return told
+
+        try:
+            yield ask
+        finally:
+            stdin.close()
+            stdout.read()
+            stderr.read()
+
+
+def test_a_failed_run_is_told_once_over_each_way_and_again_until_it_is_taken(home: Home) -> None:
+    with webhook() as hook, mailbox() as box:
+        settings = {
+            "RECSYS_ALERT_WEBHOOK": hook.url,
+            "RECSYS_ALERT_EMAIL": "ops@example.com, night@example.com",
+            "RECSYS_SMTP_URL": f"smtp://{box.host}",
+            "RECSYS_DAGSTER_URL": "https://dagster.example.com/",
+        }
+        with sensor(home, **settings) as ask:
+            ask("fail before anybody asked")
+            assert ask("tick") == {"said": "0 alerts sent"}  # the first tick only learns where it is
+            ask("pass")
+            assert ask("tick") == {"said": "0 alerts sent"}
+            assert (hook.posted, box.mails) == ([], [])
+
+            reason = "events.csv, line 3: not JSON. postgresql://app:hush@db/x"
+            run_id = ask(f"fail {reason}")["run_id"]
+            assert ask("tick") == {"said": "1 alerts sent"}
+            assert ask("tick") == {"said": "0 alerts sent"}
+            (posted,) = hook.posted
+            assert (posted["event"], posted["shop"], posted["job"]) == ("run_failed", "our shop", "nightly_work")
+            assert (posted["day"], posted["run_id"]) == ("2024-03-01", run_id)
+            assert posted["failures"] == [{"step": "step", "reason": "events.csv, line 3: not JSON. postgresql://db/x"}]
+            assert posted["url"] == f"https://dagster.example.com/runs/{run_id}"
+            ((sender, to, mail),) = box.mails
+            assert (sender, to) == ("ops@example.com", ["ops@example.com", "night@example.com"])
+            assert "Subject: our shop: nightly_work for 2024-03-01 failed" in mail
+            assert "line 3: not JSON" in mail
+            assert "hush" not in mail
+
+            box.full = True  # the webhook takes it, the mail server does not
+            ask("break no such user: ann@example.com")
+            assert "RECSYS_SMTP_URL: the mail is not taken" in ask("tick")["said"]
+            assert "RECSYS_SMTP_URL: the mail is not taken" in ask("tick")["said"]
+            box.full = False
+            assert ask("tick") == {"said": "1 alerts sent"}
+            assert len(hook.posted) == 2
+            assert len(box.mails) == 2
+            assert "ann@" not in json.dumps(hook.posted) + box.mails[1][2]  # a library's words may quote anything
+            assert "an error that is not one of ours" in hook.posted[1]["failures"][0]["reason"]
+
+            hook.status = 500
+            ask("fail one")
+            ask("fail two")
+            assert ask("tick") == {"said": "RECSYS_ALERT_WEBHOOK: the server answers 500 Internal Server Error"}
+            hook.status = 200
+            assert ask("tick") == {"said": "2 alerts sent"}
+            assert [post["failures"][0]["reason"] for post in hook.posted[2:]] == ["one", "two"]
+
+
+def test_without_a_way_nothing_is_kept_for_later(home: Home) -> None:
+    with sensor(home) as ask:
+        ask("fail")
+        assert ask("tick") == {"said": "no way is set to send alerts over"}
+
+
+def test_the_command_sends_one_over_each_way(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECSYS_HOME", str(home.path))
+    with pytest.raises(SettingsError, match="no way is set"):
+        CliRunner().invoke(command, ["test"], catch_exceptions=False)
+    with webhook() as hook:
+        monkeypatch.setenv("RECSYS_ALERT_WEBHOOK", hook.url)
+        assert CliRunner().invoke(command, ["test"], catch_exceptions=False).output == "sent by webhook\n"
+        assert hook.posted[0]["job"] == "test"
+        hook.status = 404
+        with pytest.raises(StoreError, match="answers 404"):
+            CliRunner().invoke(command, ["test"], catch_exceptions=False)
+
+
+def test_an_address_without_a_mail_server_is_refused() -> None:
+    with pytest.raises(SettingsError, match="RECSYS_ALERT_EMAIL needs RECSYS_SMTP_URL"):
+        load_settings({"RECSYS_ALERT_EMAIL": "ops@example.com"})
+    with pytest.raises(SettingsError, match="RECSYS_ALERT_EMAIL is not an e-mail address"):
+        load_settings({"RECSYS_ALERT_EMAIL": "ops", "RECSYS_SMTP_URL": "smtp://host"})

@@ -1,0 +1,115 @@
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from recsys_assets.commands.migrate import migrate
+from recsys_assets.commands.publishing import generations
+from recsys_assets.errors import HomeError
+from recsys_assets.local.layout import migrate_home
+from recsys_assets.serving.app import create
+from recsys_assets.settings import Home, home_layout, open_home
+from recsys_assets.stores.postgres import newest_schema
+from recsys_assets_tests.published import Stores
+
+
+@pytest.fixture
+def run(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Exit code and output of `recsys migrate`."""
+    for name, value in stores.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def invoke(*words: str) -> tuple[int, str]:
+        result = CliRunner().invoke(migrate, words)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return invoke
+
+
+def test_it_says_what_is_to_be_done_does_it_and_then_there_is_nothing(run: Callable[..., tuple[int, str]]) -> None:
+    newest = newest_schema()
+    code, printed = run("--check")
+    assert code == 1
+    assert f"schema  0, to be brought to {newest}" in printed
+    assert run("--check")[0] == 1  # it only told
+    code, printed = run("--json")
+    assert (code, json.loads(printed)["schema"]) == (0, {"before": 0, "program": newest})
+    code, printed = run()
+    assert (code, printed.splitlines()[1]) == (0, f"schema  {newest}, which is this program's")
+    assert run("--check")[0] == 0
+
+
+def test_a_newer_database_is_refused_everywhere(stores: Stores, run: Callable[..., tuple[int, str]]) -> None:
+    stores.publish(["1"])
+    with psycopg.connect(stores.postgres_url) as connection:
+        connection.execute("INSERT INTO schema_version VALUES (999)")
+    for act in (
+        run,
+        lambda: run("--check"),
+        lambda: stores.publish(["1", "2"]),
+        lambda: stores.suppressions.optout(stores.key("1")),
+        lambda: CliRunner().invoke(generations, [], catch_exceptions=False),
+    ):
+        with pytest.raises(HomeError, match="has schema 999; this program knows"):
+            act()
+    assert len(stores.rows()["generations"]) == 1
+
+    async def start() -> None:
+        app = create(stores.settings)
+        async with app.router.lifespan_context(app):
+            raise AssertionError("it serves")
+
+    with pytest.raises(HomeError, match="has schema 999"):
+        asyncio.run(start())
+
+
+def edit(home: Home, layout: int) -> Path:
+    file = home.path / "home.toml"
+    text = file.read_text().replace("layout = 1", f"layout = {layout}")
+    file.write_text(text + "\n[tuning]\nseed = 7\n")
+    return file
+
+
+def test_a_newer_home_is_refused_and_an_older_one_points_at_the_remedy(
+    stores: Stores, run: Callable[..., tuple[int, str]]
+) -> None:
+    file = edit(stores.home, 2)
+    file.write_text(file.read_text() + "\n[unheard_of]\nx = 1\n")  # whatever else is in it, the version is what is said
+    for act in (run, lambda: run("--check"), lambda: open_home(stores.settings)):
+        with pytest.raises(HomeError, match="has layout 2; this program knows layouts up to 1"):
+            act()
+    file.write_text(file.read_text().replace("layout = 2", "layout = 0"))
+    with pytest.raises(HomeError, match="has layout 0, and this program 1: run `recsys migrate`"):
+        open_home(stores.settings)
+
+
+def test_steps_are_taken_in_order_each_once_and_one_that_failed_is_taken_again(home: Home) -> None:
+    file = edit(home, 1)
+    taken: list[int] = []
+
+    def second(path: Path) -> None:
+        taken.append(2)
+        (path / "two").touch()
+
+    def third(path: Path) -> None:
+        taken.append(3)
+        if taken.count(3) == 1:
+            raise OSError("the disk is full")
+        (path / "two").rename(path / "three")
+
+    for _ in range(3):
+        try:
+            migrate_home(home.path, {2: second, 3: third}, to=3)
+        except OSError:
+            assert home_layout(home.path) == 2
+    assert taken == [2, 3, 3]
+    assert (home.path / "three").exists()
+    assert home_layout(home.path) == 3
+    assert "seed = 7" in file.read_text()  # what somebody has written into it stays
+    assert file.stat().st_mode & 0o777 == 0o600

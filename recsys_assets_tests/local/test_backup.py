@@ -1,0 +1,232 @@
+"""A backup, and the home that comes out of it, on real servers."""
+
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from recsys_assets.errors import HomeError, RefusedError, SourceError
+from recsys_assets.identity import KeyRing
+from recsys_assets.local.backup import back_up, restore
+from recsys_assets.local.supervisor import Servers, servers
+from recsys_assets.settings import Home, Settings, load_settings, open_home
+from recsys_assets.stores import wishes
+from recsys_assets.stores.postgres import Postgres
+from recsys_assets_tests.conftest import remove_postgres
+from recsys_assets_tests.published import Stores
+from recsys_assets_tests.serving.running import api, ask, ids
+
+LIVE_AT_BACKUP = 2
+
+
+class Shop:
+    """A home on three databases of the session's Postgres, with a lake, models, two generations and an opt-out."""
+
+    def __init__(self, home: Home, urls: tuple[str, str, str], redis_url: str) -> None:
+        self.stores, self.home = Stores(home, urls[0], redis_url), home
+        self.servers = Servers(*urls, redis_url)
+        self.made = home.path.parent
+        self.stores.publish(["stays", "out before", "out later"])
+        self.stores.publish(["stays", "out before", "out later"], "b", "a")
+        self.stores.suppressions.optout(self.stores.key("out before"))
+        for name in ("deliveries/f.json", "clean_events/2024-03-01/part.parquet", "models/als/2024-03-01/a.npz"):
+            (home.lake / name).parent.mkdir(parents=True, exist_ok=True)
+            (home.lake / name).write_bytes(name.encode() * 1000)
+        (home.lake / "clean_events/2024-03-01/part.parquet.7.tmp").touch()
+        (home.artifacts / "1/run/artifacts").mkdir(parents=True)
+        (home.artifacts / "1/run/artifacts/model.json").write_text("{}")
+        with psycopg.connect(urls[2]) as connection:
+            connection.execute("CREATE TABLE runs (artifact_uri text)")
+            connection.execute("INSERT INTO runs VALUES (%s), ('s3://elsewhere')", [home.artifacts.as_uri() + "/1/run"])
+        with psycopg.connect(urls[1]) as connection:
+            connection.execute(
+                "CREATE TABLE event_logs (id serial, what text); INSERT INTO event_logs (what) VALUES ('x')"
+            )
+
+    def back_up(self, name: str = "backup.tar", *, secret: bool = False) -> Path:
+        return back_up(self.home, self.servers, self.made / name, str, secret=secret).path
+
+    def export(self, at: datetime | None = None) -> Path:
+        made = wishes.exported(Postgres(self.stores.postgres_url), self.home.keys, at or datetime.now(UTC))
+        path = self.made / "wishes.json"
+        path.write_text(made.text())
+        return path
+
+    def new(self, **more: str) -> Settings:
+        return load_settings({"RECSYS_HOME": str(self.made / "new home"), **more})
+
+    @property
+    def secret(self) -> str:
+        return self.home.keys.secret.decode()
+
+
+def home_mark(shop: Shop, user: str) -> str:
+    return shop.home.keys.mark(shop.stores.key(user))
+
+
+@pytest.fixture
+def shop(home: Home, database: Callable[[], str], redis_url: str) -> Shop:
+    return Shop(home, (database(), database(), database()), redis_url)
+
+
+@pytest.fixture
+def new_home(shop: Shop) -> Iterator[Path]:
+    path = shop.made / "new home"
+    yield path
+    remove_postgres(path)
+
+
+def test_what_comes_out_is_what_went_in_and_later_wishes_hold(shop: Shop, new_home: Path) -> None:
+    path = shop.back_up()
+    assert path.stat().st_mode & 0o777 == 0o600
+    shop.stores.publish(["stays", "out later"], "a")  # after the backup: lost with the home
+    shop.stores.suppressions.forget(shop.stores.key("out later"))
+    with psycopg.connect(shop.stores.postgres_url) as connection:  # as a users file does
+        by_file = "INSERT INTO suppressions (mark, kind, version, by_file) VALUES (%s, 'consent', 9, true)"
+        connection.execute(by_file, [home_mark(shop, "said no in a file")])
+    done = restore(shop.new(), path, shop.export(), shop.secret, str)
+    assert (done.live, done.wishes, done.files) == (LIVE_AT_BACKUP, 2, 4)
+
+    settings = shop.new()
+    home = open_home(settings)
+    assert home.config == shop.home.config
+    with tarfile.open(path) as tar:
+        members = set(tar.getnames())
+    assert "secret" not in members
+    for old in (*shop.home.lake.rglob("*"), *shop.home.artifacts.rglob("*")):
+        if old.is_file() and old.suffix != ".tmp":
+            new = home.path / old.relative_to(shop.home.path)
+            assert new.read_bytes() == old.read_bytes()
+            assert str(old.relative_to(shop.home.path)) in members
+    with servers(settings, home) as found:
+        restored = Stores(home, found.postgres_url, found.redis_url)
+        with api(restored.settings) as client:
+            assert ids(ask(client, userId="stays"))[:2] == ["b", "a"]
+            for out in ("out before", "out later"):
+                answer = ask(client, userId=out)
+                assert (answer["fallback"], answer["generation"]) == ("popular", LIVE_AT_BACKUP)
+        assert restored.suppressions.marks() == shop.stores.suppressions.marks()
+        with pytest.raises(RefusedError, match="cannot bring back"):
+            restored.suppressions.optin(restored.key("out later"))
+        assert restored.publish(["stays"]).generation > LIVE_AT_BACKUP + 1  # numbers that were used since stay unused
+        with psycopg.connect(found.mlflow_postgres_url) as connection:
+            places = [row[0] for row in connection.execute("SELECT artifact_uri FROM runs ORDER BY 1")]
+        assert places == [home.artifacts.as_uri() + "/1/run", "s3://elsewhere"]
+        with psycopg.connect(found.dagster_postgres_url) as connection:
+            connection.execute("INSERT INTO event_logs (what) VALUES ('y')")  # sequences go on
+            assert connection.execute("SELECT array_agg(id ORDER BY id) FROM event_logs").fetchone() == ([1, 2],)
+    with pytest.raises(HomeError, match="is a home already"):
+        restore(settings, path, None, shop.secret, str)
+
+
+def test_a_redis_that_outlived_the_database_still_knows_who_is_out(
+    shop: Shop, database: Callable[[], str], new_home: Path
+) -> None:
+    path = shop.back_up(secret=True)
+    shop.stores.suppressions.optout(shop.stores.key("out later"))
+    shop.stores.publish(["stays"])
+    urls = dict(zip(("RECSYS_POSTGRES_URL", "RECSYS_DAGSTER_POSTGRES_URL", "RECSYS_MLFLOW_POSTGRES_URL"),
+                    (database(), database(), database()), strict=True))  # fmt: skip
+    settings = shop.new(RECSYS_REDIS_URL=shop.stores.redis_url, **urls)
+    done = restore(settings, path, None, "", str)
+    assert done.wishes == 1
+    after = Stores(open_home(settings), settings.postgres_url, settings.redis_url)
+    assert len(after.suppressions.marks()) == 2
+    with redis.Redis.from_url(settings.redis_url, decode_responses=True) as client:
+        assert json.loads(client.get("recsys:pointer") or "")["generation"] == LIVE_AT_BACKUP
+        assert not list(client.scan_iter("recsys:3:*"))
+    with api(settings) as client_:
+        assert ask(client_, userId="out later")["fallback"] == "popular"
+        assert ask(client_, userId="stays")["fallback"] is None
+    again = Settings(**{**vars(settings), "home": shop.made / "another"})
+    with pytest.raises(RefusedError, match="is not empty"):
+        restore(again, path, None, "", str)
+    assert not (again.home / "home.toml").exists()
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_made(shop: Shop) -> None:
+    path, settings = shop.back_up(), shop.new()
+    with pytest.raises(HomeError, match="without the secret"):
+        restore(settings, path, None, "", str)
+    with pytest.raises(HomeError, match="not that of the backup"):
+        restore(settings, path, None, "another secret, long enough", str)
+    with pytest.raises(RefusedError, match="before the backup"):
+        restore(settings, path, shop.export(datetime.now(UTC) - timedelta(days=1)), shop.secret, str)
+    other = wishes.WishList(datetime.now(UTC), KeyRing(b"another secret, long enough").fingerprint(), ())
+    (shop.made / "other.json").write_text(other.text())
+    with pytest.raises(SourceError, match="made under another secret"):
+        restore(settings, path, shop.made / "other.json", shop.secret, str)
+    with pytest.raises(RefusedError, match="never written over"):
+        shop.back_up()
+    assert not settings.home.exists()
+    settings.home.mkdir()
+    (settings.home / "something").touch()
+    with pytest.raises(HomeError, match="is not empty"):
+        restore(settings, path, None, shop.secret, str)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "nothing", "other", "added"])
+def test_a_damaged_backup_is_refused_by_name(shop: Shop, how: str) -> None:
+    path = shop.back_up()
+    content = bytearray(path.read_bytes())
+    if how == "cut":
+        content = content[: len(content) // 2]
+    elif how == "flipped":
+        content[content.index(b"models/als/2024-03-01/a.npz" * 3) + 5] ^= 1
+    elif how == "nothing":
+        content = bytearray()
+    elif how == "other":
+        content = bytearray(b"this is a text\n" * 1000)
+    path.write_bytes(content)
+    if how == "added":
+        with tarfile.open(path, "a") as tar:
+            tar.add(shop.home.path / "home.toml", "../outside")
+    with pytest.raises(SourceError, match=r"backup\.tar") as refused:
+        restore(shop.new(), path, None, shop.secret, str)
+    assert "\n" not in str(refused.value)
+    assert not shop.new().home.exists()
+
+
+def test_a_backup_that_fails_leaves_no_file(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recsys_assets.errors import StoreError
+    from recsys_assets.local import backup
+
+    def gone(_: Home, *, lake: bool) -> Iterator[tuple[str, Path]]:
+        yield "lake/x", shop.home.lake / "x"
+
+    monkeypatch.setattr(backup, "_files", gone)  # a job replaces a file between the listing and the reading
+    with pytest.raises(StoreError, match="run it again while no job runs"):
+        shop.back_up()
+    assert [entry.name for entry in shop.made.iterdir()] == [shop.home.path.name]
+    away = "postgresql://app:hush@127.0.0.1:1/x"
+    without = Servers(away, away, away, shop.stores.redis_url)
+    with pytest.raises(StoreError, match="does not answer"):
+        back_up(shop.home, without, shop.made / "b.tar", str)
+    assert [entry.name for entry in shop.made.iterdir()] == [shop.home.path.name]
+
+
+def test_a_restore_that_was_cut_off_is_started_again(
+    shop: Shop, new_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recsys_assets.local import backup
+
+    path, settings = shop.back_up(), shop.new()
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "_put_in_order", cut)
+        with pytest.raises(KeyboardInterrupt):
+            restore(settings, path, None, shop.secret, str)
+    with pytest.raises(HomeError, match="not a home yet"):
+        open_home(settings)
+    (settings.home / "lake" / "left over").touch()
+    assert restore(settings, path, None, shop.secret, str).live == LIVE_AT_BACKUP
+    assert not (settings.home / "lake" / "left over").exists()
+    assert not (settings.home / backup.MARKER).exists()

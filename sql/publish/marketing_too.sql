@@ -1,0 +1,1 @@
+DELETE FROM transactional_only WHERE mark = ANY(%(marks)s::uuid[])

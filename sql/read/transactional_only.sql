@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM transactional_only WHERE mark = %(mark)s)
