@@ -18,7 +18,7 @@ test: environment ## style, types, import contracts, all tests, coverage
 	.venv/bin/mypy -p recsys_assets -p recsys_assets_tests
 	.venv/bin/lint-imports
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report --skip-covered
 

@@ -36,7 +36,7 @@ _WORDS: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = tuple(
         ("event_type", "event action behavior behaviour activity type", "name kind", frozenset()),
         ("quantity", "quantity qty units menge count pieces anzahl", "ordered sold order item", frozenset()),
         ("list_price", "list rrp msrp original regular", "price preis", frozenset()),
-        ("unit_price", "price amount preis", "unit sale sales paid net gross item", frozenset()),
+        ("unit_price", "price amount paid cost preis", "unit sale sales net gross item", frozenset()),
         ("currency", "currency curr waehrung", "", _ID),
         ("query", "query searchterm search", "term text", frozenset()),
         ("category", "category kategorie department", "name path product item", frozenset()),
