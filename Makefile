@@ -1,7 +1,7 @@
 # Everything that is done to this checkout. It needs make and python3 alone: .ci/bootstrap sees to the rest.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up test format lock clean environment
+.PHONY: help demo up test coverage format lock clean environment
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile
@@ -12,15 +12,21 @@ demo: environment ## a whole day on real purchases, from nothing to a served lis
 up: environment ## Dagster, MLflow, the API and the docs of the home that RECSYS_HOME names, until Ctrl-C
 	@exec .venv/bin/recsys up
 
-test: environment ## style, types, import contracts, all tests, coverage
+test: environment ## style, types, import contracts, all tests
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy -p recsys_assets -p recsys_assets_tests
 	.venv/bin/lint-imports
+	.venv/bin/python -m pytest $(PYTEST)
+
+coverage: environment ## all tests once more, slower, and which lines they reach
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	.venv/bin/coverage run -m pytest $(PYTEST)
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report --skip-covered
+
+# A file's tests share their servers, and whole days, which take longest, come first.
+PYTEST = -n 3 --dist loadfile --no-loadscope-reorder
 
 format: environment ## rewrite the sources in the house's style
 	.venv/bin/ruff check --fix .

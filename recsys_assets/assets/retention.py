@@ -1,4 +1,4 @@
-"""The lake and Dagster's logs → the same without what is older than the home keeps it."""
+"""The lake, registered models and Dagster's logs → the same without what is older than the home keeps it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from recsys_assets.stores.retention import drop, expired, first_kept
 @dg.asset(
     partitions_def=DAY,
     deps=["generation"],
-    description="What the night dropped, being older than the home keeps it: days of tables, and logs of runs.",
+    description="What the night dropped, being older than the home keeps it: days of tables, models, logs of runs.",
 )
 def retention(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
@@ -30,6 +30,7 @@ def retention(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeRe
                 days={table.table: len(table.days) for table in tables},
                 files={table.table: table.files for table in tables},
                 bytes={table.table: table.bytes for table in tables},
+                bytes_of_registered_models=shop.tracking.drop_arrays(shop.tuning.keep_as_of_days),
                 runs_pruned=logs.runs,
                 log_rows_dropped=logs.rows,
             )

@@ -7,6 +7,7 @@ one that MLflow shares with nobody. mlflow takes three seconds to import, so it 
 import contextlib
 import logging
 import os
+import shutil
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -272,6 +273,28 @@ class Tracking:
         if not folder.is_dir():
             raise NotFoundError(f"model version {version}: {folder} is gone. Materialize its day again.")
         return folder
+
+    def drop_arrays(self, keep_days: int) -> int:
+        """Removes the arrays of old versions, and nothing else of them; returns the bytes that are free now.
+
+        Those of the newest ``keep_days`` data days stay (0: of all), and those that an alias names.
+        """
+        client = self._client
+        with _answering():
+            found = [
+                _version(one) for one in client.search_model_versions(f"name = '{REGISTERED}'", max_results=10_000)
+            ]
+            registered = client.search_registered_models(f"name = '{REGISTERED}'")
+        named = {int(version) for model in registered for version in model.aliases.values()}
+        days = sorted({one.data_day for one in found})[-keep_days:] if keep_days else []
+        freed = 0
+        for one in found:
+            # Never outside of our own folder, whatever the database says.
+            ours = one.folder.is_relative_to(self._artifacts) and one.folder.is_dir()
+            if keep_days and ours and one.data_day not in days and one.version not in named:
+                freed += sum(file.stat().st_size for file in one.folder.rglob("*") if file.is_file())
+                shutil.rmtree(one.folder)
+        return freed
 
 
 def _version(found: "MlflowVersion") -> ModelVersion:

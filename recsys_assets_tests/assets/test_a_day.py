@@ -19,7 +19,7 @@ from recsys_assets_tests.bucket import s3_server
 
 OpenShop = Callable[..., AbstractContextManager[Shop]]
 DAYS = (LAST - FIRST).days + 1
-KILLED_AT = ("clean_and_rejected_events", "catalog", "evaluation", "item_cf", "lists", "generation")
+KILLED_AT = ("clean_and_rejected_events", "evaluation", "lists", "generation")
 
 
 def whole_day(shop: Shop, **variables: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Shops with little: one day, one person, a day without events."""
+"""A shop with little: a day without events, a day of one person."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -40,18 +40,3 @@ def test_a_day_without_events_and_a_day_of_one_person_stop_until_they_are_accept
         assert not passed
         assert description.endswith("accepted by quality.accept_days")
         assert [g.day for g in generations(shop.servers.postgres_url) if g.live] == [LAST]
-
-
-def test_a_shop_of_one_person_is_refused_with_the_reason_and_nothing_is_live(open_shop: OpenShop) -> None:
-    def lonely(rows: list[dict[str, str]]) -> None:
-        if rows and "user_id" in rows[0]:
-            rows[:] = [row | {"user_id": "the only one"} for row in rows]
-
-    with open_shop(lonely) as shop:
-        assert shop.run("history", FIRST, LAST)["success"]
-        told = shop.run("daily", LAST, LAST)
-        assert not told["success"]
-        passed, description = told["checks"]["popular_items_are_whole"]
-        assert not passed
-        assert "0 popular products overall that 5 people or more bought in 30 days" in description
-        assert generations(shop.servers.postgres_url) == []

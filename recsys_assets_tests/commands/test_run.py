@@ -56,7 +56,6 @@ def left_behind(home: Home) -> dict[int, str]:
     return found
 
 
-@pytest.mark.timeout(240)
 def test_killed_then_whole_then_a_day_that_is_none_then_ctrl_c(shop: Home) -> None:
     with recsys(shop, "run", "history", "--to", "2024-03-20") as process:
         assert process.stdout is not None
@@ -114,7 +113,6 @@ def runs(running: Platform) -> list[dict[str, str]]:
     return found
 
 
-@pytest.mark.timeout(280)
 @pytest.mark.filterwarnings("ignore")  # of Dagster's GraphQL client and of what it stands on
 def test_in_the_ui_a_failure_is_rerun_and_a_range_is_backfilled(
     shop: Home, tmp_path: Path, make_settings: Callable[..., Settings]

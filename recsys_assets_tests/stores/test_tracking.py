@@ -187,3 +187,24 @@ def test_two_processes_that_open_a_new_database_at_once_both_succeed(
     command = [sys.executable, "-c", code, database(), str(tmp_path)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.communicate() for process in both] == [("None\n", "")] * 2  # and mlflow says nothing
+
+
+def test_old_arrays_go_and_named_ones_and_figures_stay(database: Callable[[], str], tmp_path: Path) -> None:
+    tracking = Tracking(database(), tmp_path / "mlflow")
+    made = {}
+    for number, day in enumerate((date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 2), date(2024, 1, 3))):
+        with started(tracking, "blend", day) as run:
+            run.log_metrics({"ndcg": 0.5})
+            made[tracking.register(run.run_id, model(tmp_path / f"model {number}"))] = run
+    first, *later = made
+    tracking.set_alias(first, "champion")
+    size = sum(file.stat().st_size for file in tracking.fetch(first).rglob("*"))
+
+    assert tracking.drop_arrays(0) == 0
+    assert tracking.drop_arrays(2) == 0  # the oldest has the alias
+    tracking.set_alias(later[-1], "champion")
+    assert tracking.drop_arrays(2) == size
+    with pytest.raises(NotFoundError, match="Materialize its day again"):
+        tracking.fetch(first)
+    assert all(tracking.fetch(version).is_dir() for version in later)
+    assert tracking._client.get_run(made[first].run_id).data.metrics == {"ndcg": 0.5}
