@@ -1,108 +1,39 @@
 """Dockerfile and docker-compose.yml without a container engine: what they say, and every command of them run here."""
 
-import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from importlib.metadata import distribution, packages_distributions
-from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
 import pytest
 import redis
-import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from recsys_assets.local.answers import answers
-from recsys_assets.local.processes import Child, Program, free_port, session_members, wait_until
+from recsys_assets.local.processes import Child, free_port, session_members, wait_until
 from recsys_assets.local.supervisor import DATABASES, QUIET
-from recsys_assets.local.valkey import binary
 from recsys_assets.settings import CHECKOUT, VARIABLES, load_settings
 from recsys_assets.stores.postgres import Postgres, newest_schema, schema_version
-
-COMPOSE_FILE = CHECKOUT / "docker-compose.yml"
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE_FILE.read_text())["services"]
-OURS = [name for name, service in SERVICES.items() if "build" in service]
-_VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?:(?P<how>:[-?])(?P<more>[^}]*))?\}")
-_NAMED = re.compile(r"^#? ?(?P<name>[A-Z][A-Z_]+)=(?P<value>.*)$", re.MULTILINE)
-BIN = Path(sys.executable).parent
-PASSWORDS = {
-    "POSTGRES_PASSWORD": "forpostgres1",
-    "REDIS_PASSWORD": "forredis2",
-    "RECSYS_SECRET": "sixteen bytes or more",
-}
-SECONDS = 120.0
-
-
-def filled(text: str, values: dict[str, str]) -> str:
-    """What Compose makes of a text.
-
-    >>> filled("$${A} ${A:-b} ${A:?why}", {"A": "1"})
-    '${A} 1 1'
-    """
-
-    def value(found: re.Match[str]) -> str:
-        if found[0] == "$$":
-            return "$"
-        given = values.get(found["name"], "")
-        assert given or found["how"] != ":?" or found["name"] in values, f"{found['name']} is required"
-        return given or (found["more"] if found["how"] == ":-" else "")
-
-    return _VARIABLE.sub(value, text)
-
-
-@dataclass(frozen=True)
-class Target:
-    """One stage of the Dockerfile with the stages it is made from."""
-
-    lines: list[str]
-
-    def said(self, instruction: str) -> list[str]:
-        """What follows each of these instructions."""
-        return [line.removeprefix(instruction).strip() for line in self.lines if line.startswith(instruction + " ")]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return dict(pair.split("=", 1) for line in self.said("ENV") for pair in shlex.split(line))
-
-    @property
-    def command(self) -> list[str]:
-        found: list[str] = json.loads(self.said("CMD")[-1])
-        return found
-
-    @property
-    def health(self) -> list[str]:
-        found: list[str] = json.loads(self.said("HEALTHCHECK")[-1].partition("CMD ")[2])
-        return ["CMD", *found]
-
-
-def dockerfile() -> dict[str, Target]:
-    text = (CHECKOUT / "Dockerfile").read_text()
-    text = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    stages: dict[str, list[str]] = {}
-    for line in re.sub(r" *\\\n *", " ", text).splitlines():
-        if line.startswith("FROM "):
-            base, name = re.fullmatch(r"FROM (\S+) AS (\S+)", line).groups()  # type: ignore[union-attr]  # else it fails
-            stages[name] = [line, *stages.get(base, [])]
-            current = stages[name]
-        elif line:
-            current.append(line)
-    return {name: Target(lines) for name, lines in stages.items()}
-
-
-TARGETS = dockerfile()
-
+from recsys_assets_tests.composed import (
+    BIN,
+    COMPOSE_FILE,
+    NAMED,
+    OURS,
+    PASSWORDS,
+    SECONDS,
+    SERVICES,
+    TARGETS,
+    VARIABLE,
+    Stack,
+)
 
 # What the files say.
 
@@ -114,11 +45,11 @@ def test_compose_follows_its_specification() -> None:
 
 
 def test_every_variable_stands_in_the_example_without_a_value() -> None:
-    example = _NAMED.findall((CHECKOUT / ".env.example").read_text())
+    example = NAMED.findall((CHECKOUT / ".env.example").read_text())
     assert {value for _, value in example} == {""}
     names = [name for name, _ in example]
     assert len(names) == len(set(names))
-    asked = {found["name"] for found in _VARIABLE.finditer(COMPOSE_FILE.read_text()) if found["name"]}
+    asked = {found["name"] for found in VARIABLE.finditer(COMPOSE_FILE.read_text()) if found["name"]}
     passed = {n for name in OURS for n, value in SERVICES[name]["environment"].items() if value is None}
     assert set(names) == asked | passed
 
@@ -232,58 +163,6 @@ sys.meta_path.insert(0, Absent())
 
 
 # What they run.
-
-
-@dataclass
-class Stack:
-    """The services, run here: their commands as they stand, with hosts, ports and folders of this machine."""
-
-    folder: Path
-    swaps: dict[str, str]
-    values: dict[str, str]
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "home"
-
-    def swapped(self, text: str) -> str:
-        text = filled(text, self.values)
-        for there, here in self.swaps.items():
-            text = here.join(re.split(rf"(?<![\w./]){re.escape(there)}(?!\w)", text))
-        return text
-
-    def environment(self, name: str) -> dict[str, str]:
-        service = SERVICES[name]
-        target = TARGETS[service["build"]["target"]].environment if name in OURS else {}
-        here = {"PATH": f"{BIN}:{binary().parent}:/usr/bin:/bin", "HOME": str(self.home), "TMPDIR": str(self.folder)}
-        given = {n: self.swapped(value) for n, value in service["environment"].items() if value is not None}
-        own = {n: self.swapped(value) for n, value in target.items() if n != "PATH"}
-        if name in ("api", "pages"):
-            own["PYTHONPATH"] = f"{self.folder / 'bare'}:{own['PYTHONPATH']}"
-        return own | given | here | {"PYTHONWARNINGS": "ignore"}
-
-    def command(self, name: str) -> list[str]:
-        return [self.swapped(word) for word in SERVICES[name]["command"]]
-
-    def start(self, name: str) -> Child:
-        log = self.folder / f"{name}.log"
-        return Child(Program(name, tuple(self.command(name)), log, self.environment(name), CHECKOUT))
-
-    def run(self, name: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            self.command(name), env=self.environment(name), cwd=CHECKOUT, capture_output=True, text=True, check=False
-        )
-
-    def healthy(self, name: str) -> bool:
-        kind, *words = [self.swapped(word) for word in SERVICES[name]["healthcheck"]["test"]]
-        assert kind == "CMD"
-        done = subprocess.run(words, env=self.environment(name), cwd=CHECKOUT, capture_output=True, check=False)
-        return done.returncode == 0
-
-    def ended_or_answers(self, name: str, child: Child) -> bool:
-        """As its health check asks, without a process for each question."""
-        port, path = SERVICES[name]["healthcheck"]["test"][-2:]
-        return child.exit_code() is not None or answers(int(self.swapped(port)), path)
 
 
 @pytest.fixture(scope="module")

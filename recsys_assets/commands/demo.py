@@ -214,7 +214,7 @@ def _answers(answers: Mapping[str, Mapping[str, Any]], catalog: pl.DataFrame) ->
 def _stages(stages: Mapping[str, Sequence[Stage]]) -> list[str]:
     lines = []
     for job, written in stages.items():
-        cells = [f"{stage.asset:<16}{stage.rows:>10,} rows{stage.seconds:>6.1f} s" for stage in written]
+        cells = [f"{stage.asset:<21}{stage.rows:>9,} rows{stage.seconds:>6.1f} s" for stage in written]
         half = (len(cells) + 1) // 2
         pairs = zip(cells[:half], [*cells[half:], ""][:half], strict=True)
         lines += [f"{'' if row else job:<10}{one}     {other}" for row, (one, other) in enumerate(pairs)]

@@ -117,7 +117,7 @@ class _Watch:
         elif event.is_step_success:
             for asset in [asset for asset in self.stages if asset not in self._told]:
                 stage = self.stages[asset]
-                self._say(f"  {asset:<18} {stage.rows:>11,} rows {stage.seconds:>7.1f} s")
+                self._say(f"  {asset:<21} {stage.rows:>9,} rows {stage.seconds:>7.1f} s")
                 self._told.add(asset)
         elif event.event_type_value == "STEP_UP_FOR_RETRY":
             self._say(f"  {event.step_key}: trying again after {reason_of(event.step_retry_data.error)}")

@@ -62,7 +62,7 @@ class _State:
 
     def __init__(self) -> None:
         self.live: Live | None = None
-        self.postgres = self.redis = False
+        self.postgres = self.redis = self.stopping = False
         self.refused: HomeError | None = None
         self._schema_known = False
 
@@ -128,7 +128,9 @@ def create(settings: Settings | None = None) -> FastAPI:
     state = _State()
 
     async def watch() -> None:
-        while True:
+        # A client that meets a cancellation and its own timeout at once may report the timeout alone: the word to stop
+        # must not hang on the cancellation.
+        while not state.stopping:
             await asyncio.sleep(POINTER_SECONDS)
             await state.look(pool, cache)
 
@@ -144,6 +146,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         try:
             yield
         finally:
+            state.stopping = True
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

@@ -22,12 +22,13 @@ def api(settings: Settings) -> AbstractContextManager[httpx.Client]:
 
 @contextmanager
 def served(application: Starlette) -> Iterator[httpx.Client]:
-    """A client of a real server on a free port. The socket listens first, so no request comes too early."""
+    """A client of a real server on a free port, which has started, or has refused to, when the block begins."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(application, log_level="error", ws="none"))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:
+            wait_until(lambda: server.started or not thread.is_alive(), 60)
             with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=30) as client:
                 yield client
         finally:

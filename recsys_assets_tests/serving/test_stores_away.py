@@ -1,5 +1,8 @@
 """Promise 8 on servers that really stop, and promise 3 on a Redis that some reach and others do not."""
 
+import asyncio
+import contextlib
+import threading
 from pathlib import Path
 
 import psycopg
@@ -7,6 +10,7 @@ import pytest
 
 from recsys_assets.local.postgres import Postgres
 from recsys_assets.local.valkey import Valkey
+from recsys_assets.serving import app
 from recsys_assets.settings import Home
 from recsys_assets.stores import suppressions
 from recsys_assets_tests.conftest import remove_postgres
@@ -100,3 +104,19 @@ def test_an_optout_that_cannot_tell_redis_holds_where_redis_can_be_read(stores: 
             version = connection.execute("SELECT suppression_version FROM live").fetchone()
         assert version == (stores.cache.version(),)
         assert ask(client, userId="1")["fallback"] == "popular"
+
+
+def test_it_stops_although_a_cancellation_was_swallowed(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As redis-py and asyncio's timeouts may do: the watcher sees a timeout instead of the cancellation."""
+    stores.publish(["1"])
+    began = threading.Event()
+
+    async def swallow(*_: object) -> None:
+        began.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    with api(stores.settings) as client:
+        assert client.get("/api/v1/health").status_code == 200
+        monkeypatch.setattr(app._State, "look", swallow)
+        assert began.wait(30)

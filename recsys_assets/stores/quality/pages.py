@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -112,6 +113,11 @@ def _draw(
     return {one.expectation_config.meta["rule"]: bool(one.success) for one in ran.results}
 
 
+def _text(said: str) -> str:
+    """HTML of a sentence with `code` in it."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(said))
+
+
 def _index(docs_folder: Path) -> None:
     """One page with every suite's verdicts and a link to its site."""
     parts = ["<!doctype html><html lang=en><meta charset=utf-8><title>Data Docs</title>", f"<style>{_STYLE}</style>"]
@@ -121,7 +127,7 @@ def _index(docs_folder: Path) -> None:
         verdicts = [Expectation(**verdict) for verdict in told["verdicts"]]
         failed = sum(not verdict.ok for verdict in verdicts)
         parts.append(
-            f"<h2 id='{escape(name)}'>{escape(name)}</h2><p>{escape(told['what'])}</p><p>{escape(told['about'])}: "
+            f"<h2 id='{escape(name)}'>{escape(name)}</h2><p>{_text(told['what'])}</p><p>{escape(told['about'])}: "
         )
         parts.append(f"{len(verdicts) - failed} of {len(verdicts)} rules hold.")
         if (summary.parent / "index.html").exists():
@@ -129,7 +135,7 @@ def _index(docs_folder: Path) -> None:
         parts.append("</p><table><tr><th>verdict</th><th>rule</th><th>found</th></tr>")
         for verdict in sorted(verdicts, key=lambda one: (one.ok, one.severity)):
             word = "holds" if verdict.ok else {"error": "failed", "warn": "warning"}[verdict.severity]
-            cells = f"<td class={word}>{word}</td><td>{escape(verdict.what)}</td><td>{escape(verdict.observed)}</td>"
+            cells = f"<td class={word}>{word}</td><td>{_text(verdict.what)}</td><td>{escape(verdict.observed)}</td>"
             parts.append(f"<tr>{cells}</tr>")
         parts.append("</table>")
     beside = docs_folder / f".index.{os.getpid()}.html"

@@ -33,7 +33,7 @@ COVERED = 0.9  # share of the products that may be listed below which a missing 
 _WHY_NOT = ("product_unknown", "currency_without_rate", "price_missing", "out_of_stock")
 _USER_TYPES = ("new", "sparse", "regular", "loyal")
 _SEGMENTS = ("small", "low_average", "average", "high")
-_FREE = "nobody is paid to take a product"
+_FREE, _LISTED = "nobody is paid to take a product", "no price before discounts is negative"
 
 
 def clean_events(window: tuple[date, date]) -> Suite:
@@ -72,7 +72,7 @@ def clean_events(window: tuple[date, date]) -> Suite:
             is_set("purchase_has_product", "purchased_product_id", bought, "every purchase names its product"),
             no_row("quantity_is_not_zero", "a quantity counts something", col("quantity") == 0),
             between("unit_price_not_negative", "unit_price_micros", col("unit_price_micros"), _FREE, 0),
-            between("list_price_not_negative", "list_price_micros", col("list_price_micros"), _FREE, 0),
+            between("list_price_not_negative", "list_price_micros", col("list_price_micros"), _LISTED, 0),
             between("rating_from_1_to_5", "rating", col("rating"), "reviews give 1 to 5 stars", 1, 5),
         ),
         # A shop may be closed for a day; whether it usually is says the check of volumes.
@@ -98,7 +98,7 @@ def catalog(day: date) -> Suite:
                 offered & ~(col("unit_price_micros").fill_null(0) > 0),
             ),
             between("unit_price_in_bounds", "unit_price_micros", col("unit_price_micros"), _FREE, 0, most),
-            between("list_price_in_bounds", "list_price_micros", col("list_price_micros"), _FREE, 0, most),
+            between("list_price_in_bounds", "list_price_micros", col("list_price_micros"), _LISTED, 0, most),
             no_row(
                 "price_not_above_list_price",
                 "nothing costs more than before its discount",
