@@ -1,11 +1,10 @@
-"""What a night costs: made shops of three sizes → minutes, memory, disk and Redis, as the README's table of sizes.
+"""What a night costs: made shops of three sizes → minutes, disk and Redis, as the README's table of sizes.
 
 Run: ``python -m recsys_assets_tests.benchmarks.bench_sizes [small|middle|large …] [--keep FOLDER]``
 """
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -31,11 +30,6 @@ class Size:
 
 
 SIZES = {"small": Size(2_000, 1_000), "middle": Size(20_000, 10_000), "large": Size(60_000, 30_000)}
-
-
-def _peak_bytes() -> int:
-    """The largest process among our ended descendants: the one that ran the job."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 def _folder_bytes(path: Path) -> int:
@@ -71,7 +65,7 @@ def measure(name: str, size: Size, folder: Path) -> str:
     lake = _folder_bytes(opened.lake)
     return (
         f"| {events / 1e6:.1f} million | {size.users:,} | {size.products:,} | {history / 60:.1f} | {daily / 60:.1f} | "
-        f"{_peak_bytes() / GIB:.1f} GiB | {lake / GIB:.2f} GiB | {(row[0] if row else 0) / GIB:.2f} GiB | "
+        f"{lake / GIB:.2f} GiB | {(row[0] if row else 0) / GIB:.2f} GiB | "
         f"{cached / MIB:.0f} MiB |"
     )
 
@@ -87,8 +81,8 @@ def main() -> None:
     parser.add_argument("sizes", nargs="*", default=list(SIZES), help="which of small, middle, large")
     parser.add_argument("--keep", type=Path, help="folder for the shops and homes; default: one that is deleted")
     asked = parser.parse_args()
-    print("| events | users | products | history, min | daily, min | memory | lake | Postgres | Redis |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| events | users | products | history, min | daily, min | lake | Postgres | Redis |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.sizes:
             print(measure(name, SIZES[name], asked.keep or Path(folder)), flush=True)
