@@ -111,7 +111,8 @@ def alert_of(instance: "dg.DagsterInstance", run: "dg.DagsterRun", message: str,
     kinds = {DagsterEventType.STEP_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
     events = [e.event_log_entry.dagster_event for e in instance.get_records_for_run(run.run_id, of_type=kinds).records]
     found = [failure for event in events if event is not None and (failure := failure_of(event))]
-    failures = [Failure(each.step, reason(each.reason, each.ours)) for each in found]
+    # What only warned did not fail the run.
+    failures = [Failure(each.step, reason(each.reason, each.ours)) for each in found if not each.warning]
     tags = run.tags
     first = tags.get("dagster/asset_partition_range_start") or tags.get("dagster/partition") or ""
     last = tags.get("dagster/asset_partition_range_end") or first

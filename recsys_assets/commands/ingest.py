@@ -23,6 +23,7 @@ from recsys_assets.importers.reports import Example, FileReport, report_json
 from recsys_assets.logic.events import clean
 from recsys_assets.settings import Source, load_settings, open_home
 from recsys_assets.stores.lake import Delivery, Lake
+from recsys_assets.stores.retention import first_kept
 from recsys_assets.tables import LANDING_CATALOG, LANDING_EVENTS, LANDING_RATES
 
 SHOWN = 2_000  # characters of an original line
@@ -45,17 +46,18 @@ def ingest_command(
     The format auto tells by their columns which format files are of, or says what it tried.
     """
     home = open_home(load_settings())
-    source = Source(format=format, path=path, map=mapping)
+    lake, source = Lake(home.lake_url), Source(format=format, path=path, map=mapping)
     reports = ingest(
-        Lake(home.lake_url), home, source, now=datetime.now(UTC), check=check, kind=kind,
+        lake, home, source, now=datetime.now(UTC), check=check, kind=kind,
         progress=lambda text: click.echo(text, err=True),
     )  # fmt: skip
+    first = first_kept(lake, home.config.tuning)
     for report in reports:
         if as_json:
             print_line(report_json(report))
         else:
             click.echo(describe(report, check=check))
-            if gone := will_go(Lake(home.lake_url), home.config.tuning, report):
+            if gone := will_go(report, first):
                 click.echo(gone)
 
 

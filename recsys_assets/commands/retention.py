@@ -11,7 +11,6 @@ from recsys_assets.settings import load_settings, open_home
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.retention import Expired, drop, expired, first_kept, gone
 from recsys_assets.tables import LANDING_EVENTS, Table
-from recsys_assets.tuning import Tuning
 
 _MEGABYTE = 1_000_000
 
@@ -47,11 +46,10 @@ def described(tables: Sequence[Expired], first: date, *, check: bool) -> str:
     return "\n".join([*lines, f"{size:,.1f} MB {verb}; {kept}"])
 
 
-def will_go(lake: Lake, tuning: Tuning, report: FileReport) -> str | None:
-    """What is to be said of landed events that are too old to be kept."""
+def will_go(report: FileReport, first: date) -> str | None:
+    """What is to be said of landed events that are older than the ``first`` day that is kept."""
     if report.table != LANDING_EVENTS.name or report.already_delivered:
         return None
-    first = first_kept(lake, tuning)
     rows = sum(count for day, count in report.days.items() if date.fromisoformat(day) < first)
     if not rows:
         return None

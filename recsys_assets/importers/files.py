@@ -94,17 +94,26 @@ def broken(path: Path, error: BaseException, line: int | None = None) -> SourceE
     return SourceError(f"{where}: the file is cut short or damaged ({error}). Nothing of it landed; deliver it again.")
 
 
+def _content(path: Path) -> bytes:
+    """The whole file, uncompressed.
+
+    Raises:
+        SourceError: it is empty, cut short or damaged.
+    """
+    try:
+        with open_bytes(path) as file:
+            return file.read()
+    except BROKEN as error:
+        raise broken(path, error) from error
+
+
 def read_parquet(path: Path) -> pl.DataFrame:
     """A Parquet file, also a compressed one.
 
     Raises:
         SourceError: it is empty, cut short, damaged or no Parquet.
     """
-    try:
-        with open_bytes(path) as file:
-            data = file.read()
-    except BROKEN as error:
-        raise broken(path, error) from error
+    data = _content(path)
     if not data.startswith(PARQUET):
         raise SourceError(f"{path}: this is not Parquet. Name it after what it holds (.csv, .jsonl).")
     if not data.endswith(PARQUET):
@@ -127,11 +136,7 @@ def read_xlsx(path: Path) -> list[tuple[str, pl.DataFrame]]:
     """
     from fastexcel import FastExcelError
 
-    try:
-        with open_bytes(path) as file:
-            data = file.read()
-    except BROKEN as error:
-        raise broken(path, error) from error
+    data = _content(path)
     if not data.startswith(_ZIP):
         raise SourceError(f"{path}: this is no .xlsx workbook. Name it after what it holds (.csv, .parquet).")
     try:

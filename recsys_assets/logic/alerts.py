@@ -37,7 +37,8 @@ class Alert:
     def text(self) -> str:
         """Some lines for people."""
         lines = [self.title, *(f"  {failure.step}: {failure.reason}" for failure in self.failures)]
-        lines.append("What was live stays live.")
+        # Which day is live depends on whether the run failed before the publication or after it.
+        lines.append("`recsys status` says what is live.")
         lines.append(self.url or f"Run {self.run_id} in the Dagster UI.")
         return "\n".join(lines)
 

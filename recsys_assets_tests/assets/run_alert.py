@@ -6,29 +6,31 @@
 
 import json
 import sys
+from collections.abc import Iterator
 
 import dagster as dg
 
 
-@dg.op(config_schema={"how": str, "reason": str})
-def step(context: dg.OpExecutionContext) -> None:
-    how, reason = context.op_config["how"], context.op_config["reason"]
+@dg.asset(config_schema={"how": str, "reason": str}, check_specs=[dg.AssetCheckSpec("odd", asset="step")])
+def step(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    """A check that only warns, and then what was asked for."""
+    yield dg.AssetCheckResult(check_name="odd", passed=False, severity=dg.AssetCheckSeverity.WARN, description="odd")
+    how, reason = context.op_execution_context.op_config["how"], context.op_execution_context.op_config["reason"]
     if how == "fail":
         raise dg.Failure(reason, allow_retries=False)
     if how == "break":
         raise ValueError(reason)
+    yield dg.MaterializeResult()
 
 
-@dg.job
-def nightly_work() -> None:
-    step()
+JOB = dg.define_asset_job("nightly_work", [step])
 
 
 def main() -> None:
     from recsys_assets.automation import alert  # opens the home
     from recsys_assets.resources import Shop
 
-    cursor = None
+    cursor, nightly_work = None, dg.Definitions([step], jobs=[JOB]).resolve_job_def("nightly_work")
     with dg.DagsterInstance.ephemeral() as instance:
         for line in sys.stdin:
             how, _, reason = line.strip().partition(" ")
