@@ -15,6 +15,7 @@ import click
 from recsys_assets.commands import (
     alert,
     backup,
+    benchmark,
     completion,
     demo,
     doctor,
@@ -49,7 +50,7 @@ def recsys() -> None:
 
 for module in (
     home, ingest, run, retention, publishing, people, show, email, doctor, migrate, backup, alert, completion, simulate,
-    demo,
+    benchmark, demo,
 ):  # fmt: skip
     for command in module.COMMANDS:
         recsys.add_command(command)

@@ -10,21 +10,12 @@ import numpy as np
 
 from recsys_assets.errors import NotFoundError
 from recsys_assets.logic.ranking import Choices
-from recsys_assets.models.als import Als
 from recsys_assets.models.base import Recommender
 from recsys_assets.models.blend import Blend
-from recsys_assets.models.item_cf import ItemCf
-from recsys_assets.models.personal import Personal
-from recsys_assets.models.popularity import Popularity
+from recsys_assets.models.members import MEMBER_MODELS
 from recsys_assets.tuning import Tuning
 
-MODELS: dict[str, Callable[..., Recommender]] = {
-    "popularity": Popularity,
-    "personal": Personal,
-    "item_cf": ItemCf,
-    "als": Als,
-    "blend": Blend,
-}
+MODELS: dict[str, Callable[..., Recommender]] = MEMBER_MODELS | {"blend": Blend}
 
 
 def make_blend(tuning: Tuning, choices: Choices | None = None, threads: int = 0) -> Blend:
@@ -45,6 +36,7 @@ def make_blend(tuning: Tuning, choices: Choices | None = None, threads: int = 0)
         },
         "item_cf": {"purchase_weight": weight, **tuning.item_cf.model_dump()},
         "popularity": {"purchase_weight": weight},
+        "personal": {},
     }
     weights = tuning.model_weights.model_dump() | {"personal": chosen.repeat_weight if chosen.repeats_allowed else 0.0}
     return Blend(weights=weights, members=members, threads=threads)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,59 @@ Matrix = sp.csr_matrix[np.float32]
 
 
 @dataclass(frozen=True)
+class Steps:
+    """What each person took, in order: one entry per person, basket and product, oldest first.
+
+    Entries of the person in row i are ``indptr[i]:indptr[i + 1]``. ``columns`` is the product's column. ``baskets``
+    numbers what the person took at once, from 0 (its products have no order between them); ``visits`` numbers the
+    sessions that baskets fell into, from 0. ``ages`` is the days between the entry and the day that is looked from;
+    where a source knows an order and no days, steps of that order.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int32]
+    baskets: npt.NDArray[np.int32]
+    visits: npt.NDArray[np.int32]
+    ages: Floats
+
+    def __post_init__(self) -> None:
+        for name in ("columns", "baskets", "visits", "ages"):
+            assert len(getattr(self, name)) == self.indptr[-1], (
+                f"{len(getattr(self, name))} {name}, not {self.indptr[-1]}"
+            )
+
+    @classmethod
+    def none(cls, people: int) -> Steps:
+        """Nobody took anything that we know the order of."""
+        empty = np.zeros(0, dtype=np.int32)
+        return cls(np.zeros(people + 1, dtype=np.int64), empty, empty, empty, np.zeros(0, dtype=np.float32))
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Each entry's person."""
+        return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+
+    def take(self, places: npt.NDArray[np.intp]) -> Steps:
+        """The entries of the people at ``places``, in that order."""
+        lengths = np.diff(self.indptr)[places]
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[places] - indptr[:-1], lengths)
+        return Steps(indptr, self.columns[entries], self.baskets[entries], self.visits[entries], self.ages[entries])
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Steps:
+        """The entries of ``mask``; baskets and visits keep their numbers."""
+        indptr = np.concatenate([[0], np.cumsum(mask)])[self.indptr].astype(np.int64)
+        return Steps(indptr, self.columns[mask], self.baskets[mask], self.visits[mask], self.ages[mask])
+
+
+@dataclass(frozen=True)
 class Interactions:
     """People × products, with the keys of both sides: rows follow ``person_keys``, columns ``product_ids``.
 
     ``weights`` is Σ event weights, ``frequency`` the decayed number of purchase days, ``purchases`` the number of
     purchase days, ``spending`` the price paid against the person's usual one (1 where unknown); zeros are not stored.
+    ``steps`` is the same in order, where the order is known. ``features`` is products × facts, rows of length 1, where
+    a catalogue is known: all that can be said of a product that nobody took.
     Keys of both sides are sorted, so a column's place is its rank by id and
     "ties by product id" means "ties by column".
     """
@@ -35,9 +83,16 @@ class Interactions:
     frequency: Matrix
     purchases: Matrix
     spending: Matrix
+    steps: Steps = field(default_factory=lambda: Steps.none(0))
+    features: Matrix | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.person_keys), len(self.product_ids))
+        if len(self.steps.indptr) == 1 and shape[0]:
+            object.__setattr__(self, "steps", Steps.none(shape[0]))
+        assert len(self.steps.indptr) == shape[0] + 1, f"steps of {len(self.steps.indptr) - 1} people, not {shape[0]}"
+        if self.features is not None:
+            assert self.features.shape[0] == shape[1], f"features of {self.features.shape[0]} products, not {shape[1]}"
         for name in ("weights", "frequency", "purchases", "spending"):
             assert getattr(self, name).shape == shape, f"{name} is {getattr(self, name).shape} instead of {shape}"
         assert (self.person_keys[1:] > self.person_keys[:-1]).all(), "person keys are sorted and unique"
@@ -108,6 +163,8 @@ class Interactions:
             self.frequency[places],
             self.purchases[places],
             self.spending[places],
+            self.steps.take(places),
+            self.features,
         )
 
 
@@ -138,6 +195,15 @@ class Recommender(Protocol):
 
     def restore(self, arrays: Arrays) -> None:
         """The reverse of ``arrays``."""
+        ...
+
+
+@runtime_checkable
+class Neighbourly(Protocol):
+    """A model that asks people like this one: it keeps nothing of them, so it is told anew before it scores."""
+
+    def meet(self, people: Interactions) -> None:
+        """Hand over the people to ask, with the columns of the training. ``fit`` does so too, ``restore`` cannot."""
         ...
 
 

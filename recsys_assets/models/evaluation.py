@@ -4,31 +4,23 @@ Validation comes first: models see what lies two holdouts back, and choices are 
 everything is fitted anew up to one holdout back and measured on the last one, on which nothing is chosen.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
-import scipy.sparse as sp
 
 from recsys_assets.logic.bootstrap import interval, resampled_means
-from recsys_assets.logic.interactions import interactions
-from recsys_assets.logic.metrics import METRICS, Counts, Hits, per_person
+from recsys_assets.logic.metrics import METRICS, per_person
 from recsys_assets.logic.ranking import Choices
-from recsys_assets.logic.split import Window, windows
+from recsys_assets.logic.split import windows
 from recsys_assets.models import make_blend
-from recsys_assets.models.base import Interactions
-from recsys_assets.models.blend import MEMBERS, Blend, best_is_one
-from recsys_assets.models.calibration import calibrate
-from recsys_assets.models.top import Picks, block_size, top
+from recsys_assets.models.choosing import Progress, choose, published_lists
+from recsys_assets.models.holdout import TARGETS, Holdout, Lists, holdout, list_for_all
 from recsys_assets.tables import COMPARISONS, EVALUATION
 from recsys_assets.tuning import Tuning
 
-Progress = Callable[[str], None]
-Mask = npt.NDArray[np.bool_]
-TARGETS = ("all", "new", "repeat")
 COMPARED = (
     ("blend", "popularity", "new"),
     ("blend", "item_cf", "new"),
@@ -50,32 +42,6 @@ class Evaluation:
     metrics: pl.DataFrame
     comparisons: pl.DataFrame
     choices: Choices
-
-
-@dataclass(frozen=True)
-class Holdout:
-    """One window: what models may see, and what the people of it bought afterwards.
-
-    ``history`` holds the people who bought something afterwards, also those never seen before; ``bought`` is them ×
-    products of the training, and ``relevant`` counts per target also what no model could know.
-    """
-
-    train: Interactions
-    history: Interactions
-    listable: Mask
-    bought: "sp.csr_matrix[np.bool_]"
-    relevant: dict[str, Counts]
-
-
-@dataclass(frozen=True)
-class Listed:
-    """Lists of all people for one model and target: people × places, in list order; scores are 0 past a list's end."""
-
-    hits: Hits
-    scores: npt.NDArray[np.float32]
-
-
-Lists = dict[tuple[str, str], Listed]
 
 
 def evaluate(
@@ -108,7 +74,7 @@ def evaluate(
 
     validation = holdout(events, spans["validation"], recommendable, tuning)
     if validation is not None:
-        choices, lists = _choose(validation, tuning, threads, progress)
+        choices, lists = choose(validation, tuning, threads, progress)
         figures.append(_figures("validation", validation, lists, tuning))
     test = holdout(events, spans["test"], recommendable, tuning)
     if test is not None:
@@ -117,189 +83,12 @@ def evaluate(
         blend.fit(test.train)
         progress(f"test: ranking for {len(test.history.person_keys)} people")
         lists = list_for_all(test, blend, [choices.repeat_weight], tuning)
-        figures.append(_figures("test", test, _publish(lists, choices), tuning))
+        figures.append(_figures("test", test, published_lists(lists, choices), tuning))
     return Evaluation(
         pl.concat([EVALUATION.empty(), *(metrics for metrics, _ in figures)]),
         pl.concat([COMPARISONS.empty(), *(comparisons for _, comparisons in figures)]),
         choices,
     )
-
-
-def holdout(
-    events: pl.DataFrame | pl.LazyFrame, window: Window, recommendable: Sequence[str], tuning: Tuning
-) -> Holdout | None:
-    """The window's training and truth, or None where one of them is empty."""
-    seen = interactions(events, window.cutoff, tuning)
-    allowed = pl.DataFrame({"product_id": recommendable}, schema={"product_id": pl.String}).unique()
-    later = window.purchases(events).join(allowed, on="product_id", how="semi")
-    if seen.is_empty() or later.is_empty():
-        return None
-    train = Interactions.from_frame(seen)
-    people = np.array(sorted(later["person_key"].unique().to_list()), dtype=np.str_)
-    if len(people) > tuning.evaluation.people:
-        drawn = np.random.default_rng(tuning.seed).choice(len(people), tuning.evaluation.people, replace=False)
-        people = people[np.sort(drawn)]
-    history = Interactions.from_frame(seen, train.product_ids, people)
-
-    rows = pl.DataFrame({"person_key": people.tolist(), "_row": np.arange(len(people))})
-    columns = pl.DataFrame({"product_id": train.product_ids.tolist(), "_column": np.arange(len(train.product_ids))})
-    truth = later.join(rows, on="person_key").join(columns, on="product_id", how="left").sort("_row", "_column")
-    known = truth.drop_nulls("_column")
-    bought = sp.csr_matrix(
-        (np.ones(known.height, dtype=np.bool_), (known["_row"].to_numpy(), known["_column"].to_numpy())),
-        shape=(len(people), len(train.product_ids)),
-    )
-    total = np.bincount(truth["_row"].to_numpy(), minlength=len(people)).astype(np.int64)
-    again = np.asarray(sp.csr_matrix(history.purchases.sign().multiply(bought)).sum(axis=1)).ravel().astype(np.int64)
-    listable = np.isin(train.product_ids, np.array(list(recommendable), dtype=np.str_))
-    return Holdout(train, history, listable, bought, {"all": total, "new": total - again, "repeat": again})
-
-
-def list_for_all(held: Holdout, blend: Blend, repeat_weights: Sequence[float], tuning: Tuning) -> Lists:
-    """Lists of every model and target; what would be published under ``never`` and each repeat weight, by that name."""
-    places = max(*tuning.evaluation.ks, tuning.served_list_size)
-    people = len(held.history.person_keys)
-    made: Lists = {}
-
-    def keep(model: str, target: str, start: int, truth: Mask, picks: Picks) -> None:
-        listed = made.setdefault(
-            (model, target),
-            Listed(np.zeros((people, places), dtype=np.bool_), np.zeros((people, places), dtype=np.float32)),
-        )
-        picks = picks.first(places)
-        listed.hits[start + picks.rows, picks.ranks()] = truth[picks.rows, picks.columns]
-        listed.scores[start + picks.rows, picks.ranks()] = picks.scores
-
-    size = block_size(len(held.listable))
-    for start in range(0, people, size):
-        history = held.history.rows(start, start + size)
-        truth = held.bought[start : start + size].toarray()
-        owned = history.purchases.tocoo()
-        may = held.listable[owned.col]
-        rows, columns = owned.row[may].astype(np.int64), owned.col[may].astype(np.int64)
-        scored = blend.members(history)
-        scored["blend"] = blend.combine(scored)
-        scored["random"] = _random(held, start, len(truth), tuning.seed)
-        again = {name: scores[rows, columns] for name, scores in scored.items()}
-        for name, scores in scored.items():
-            scores[:, ~held.listable] = 0
-            scores[owned.row, owned.col] = 0
-            new = top(scores, places)
-            said = again[name] > 0
-            repeat = Picks.ordered(rows[said], columns[said], again[name][said])
-            keep(name, "new", start, truth, new)
-            keep(name, "repeat", start, truth, repeat)
-            keep(name, "all", start, truth, new.and_also(repeat.first(places)))
-            if name != "blend":
-                continue
-            keep("never", "new", start, truth, new)
-            keep("never", "all", start, truth, new)
-            keep("never", "repeat", start, truth, new.first(0))
-            for weight in repeat_weights:
-                lifted = np.round(again["blend"] + np.float32(weight) * again["personal"], 6).astype(np.float32)
-                said = lifted > 0
-                repeat = Picks.ordered(rows[said], columns[said], lifted[said])
-                keep(f"repeat {weight}", "new", start, truth, new)
-                keep(f"repeat {weight}", "repeat", start, truth, repeat)
-                keep(f"repeat {weight}", "all", start, truth, new.and_also(repeat.first(places)))
-    for target in TARGETS:
-        made["ceiling", target] = _ceiling(held, target, places)
-    return made
-
-
-def _choose(held: Holdout, tuning: Tuning, threads: int, progress: Progress) -> tuple[Choices, Lists]:
-    choices = _choose_regularization(held, tuning, threads, progress)
-    blend = make_blend(tuning, choices, threads)
-    blend.fit(held.train)
-    progress(f"validation: ranking for {len(held.history.person_keys)} people")
-    lists = list_for_all(held, blend, tuning.repeats.weights, tuning)
-
-    k = _choice_k(tuning)
-    some = held.relevant["all"] > 0
-
-    def figure(model: str) -> npt.NDArray[np.float64]:
-        return per_person("ndcg", lists[model, "all"].hits, held.relevant["all"], k)[some]
-
-    never = figure("never")
-    best = max(tuning.repeats.weights, key=lambda weight: (round(float(figure(f"repeat {weight}").mean()), 9), -weight))
-    gain = (figure(f"repeat {best}") - never)[:, None]
-    low, _ = interval(resampled_means(gain, tuning.evaluation.bootstrap, tuning.seed))
-    wanted = tuning.repeats.allowed
-    # Repeats annoy where they do not help, so they have to be better beyond chance.
-    allowed = wanted == "always" or (wanted == "validation" and float(low[0]) > 0)
-    progress(
-        f"validation: repeats {'allowed' if allowed else 'left out'} (NDCG@{k} {never.mean():.4f} without, "
-        f"{never.mean() + gain.mean():.4f} with weight {best})"
-    )
-    choices = replace(choices, repeats_allowed=allowed, repeat_weight=best)
-    published = _publish(lists, choices)
-    return (
-        replace(
-            choices,
-            new_calibration=calibrate(published["published", "new"].scores, published["published", "new"].hits),
-            repeat_calibration=calibrate(
-                published["published", "repeat"].scores, published["published", "repeat"].hits
-            ),
-        ),
-        published,
-    )
-
-
-def _choose_regularization(held: Holdout, tuning: Tuning, threads: int, progress: Progress) -> Choices:
-    """The best of ``als.regularizations`` by NDCG on new products: what suits a shop depends on its size."""
-    choices = Choices.unchosen(tuning)
-    k = _choice_k(tuning)
-    some = held.relevant["new"] > 0
-    best = -1.0
-    for regularization in tuning.als.regularizations:
-        tried = replace(choices, als_regularization=regularization)
-        als = make_blend(tuning, tried, threads).models["als"]
-        als.fit(held.train)
-        hits = np.zeros((len(some), k), dtype=np.bool_)
-        size = block_size(len(held.listable))
-        for start in range(0, len(some), size):
-            history = held.history.rows(start, start + size)
-            scores = best_is_one(als.scores(history))
-            scores[:, ~held.listable] = 0
-            owned = history.purchases.tocoo()
-            scores[owned.row, owned.col] = 0
-            picks = top(scores, k)
-            hits[start + picks.rows, picks.ranks()] = held.bought[start : start + size].toarray()[
-                picks.rows, picks.columns
-            ]
-        figure = float(per_person("ndcg", hits, held.relevant["new"], k)[some].mean()) if some.any() else 0.0
-        progress(f"validation: ALS with regularisation {regularization} reaches NDCG@{k} {figure:.4f} on new products")
-        if round(figure, 9) > best:
-            best, choices = round(figure, 9), tried
-    return choices
-
-
-def _publish(lists: Lists, choices: Choices) -> Lists:
-    """The lists of the named models; those of the choice are named ``published``, the other trials dropped."""
-    chosen = f"repeat {choices.repeat_weight}" if choices.repeats_allowed else "never"
-    kept = {key: listed for key, listed in lists.items() if key[0] in {*MEMBERS, "blend", "random", "ceiling"}}
-    return kept | {("published", target): lists[chosen, target] for target in TARGETS}
-
-
-def _choice_k(tuning: Tuning) -> int:
-    return max((k for k in tuning.evaluation.ks if k <= 10), default=min(tuning.evaluation.ks))
-
-
-def _random(held: Holdout, start: int, people: int, seed: int) -> npt.NDArray[np.float32]:
-    """Scores above 0, seeded per person, so that they do not depend on the block."""
-    products = len(held.listable)
-    return np.stack(
-        [np.random.default_rng([seed, start + row]).random(products, dtype=np.float32) + 1 for row in range(people)]
-    )
-
-
-def _ceiling(held: Holdout, target: str, places: int) -> Listed:
-    """What a ranking could reach that knew the answer and every product that was ever seen in training."""
-    known = np.asarray(held.bought.sum(axis=1)).ravel()
-    again = held.relevant["repeat"]
-    reachable = {"all": known, "repeat": again, "new": known - again}[target]
-    hits = np.arange(places)[None, :] < reachable[:, None]
-    return Listed(hits, hits.astype(np.float32))
 
 
 def _figures(split: str, held: Holdout, lists: Lists, tuning: Tuning) -> tuple[pl.DataFrame, pl.DataFrame]:

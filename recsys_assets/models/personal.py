@@ -15,6 +15,9 @@ class Personal:
 
     name = "personal"
 
+    def __init__(self, *, threads: int = 0) -> None:
+        del threads  # a lookup needs none
+
     @property
     def parameters(self) -> dict[str, Any]:
         """What the constructor takes."""

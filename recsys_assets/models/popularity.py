@@ -18,7 +18,8 @@ class Popularity:
 
     name = "popularity"
 
-    def __init__(self, *, purchase_weight: float = 5.0) -> None:
+    def __init__(self, *, purchase_weight: float = 5.0, threads: int = 0) -> None:
+        del threads  # a sum needs none
         self.purchase_weight = purchase_weight
 
     @property

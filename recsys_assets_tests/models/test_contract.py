@@ -9,6 +9,7 @@ import pytest
 from recsys_assets.errors import NotFoundError
 from recsys_assets.models import MODELS, load, save
 from recsys_assets.models.base import Interactions, Recommender
+from recsys_assets.models.blend import MEMBERS
 from recsys_assets_tests.models.builders import answer, bought, checkerboard, random_shop
 
 Make = Callable[[int], Recommender]
@@ -26,7 +27,7 @@ def make(name: str) -> Make:
         options: dict[str, object] = {
             "als": small | {"threads": threads},
             "item_cf": {"threads": threads},
-            "blend": {"members": {"als": small}, "threads": threads},
+            "blend": {"members": {name: {} for name in MEMBERS} | {"als": small}, "threads": threads},
         }
         given = options.get(name, {})
         assert isinstance(given, dict)

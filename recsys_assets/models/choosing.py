@@ -1,0 +1,98 @@
+"""What a shop's validation window chooses: parameters, and whether lists may hold what was bought before."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys_assets.logic.bootstrap import interval, resampled_means
+from recsys_assets.logic.metrics import per_person
+from recsys_assets.logic.ranking import Choices
+from recsys_assets.models import make_blend
+from recsys_assets.models.blend import MEMBERS, best_is_one
+from recsys_assets.models.calibration import calibrate
+from recsys_assets.models.holdout import TARGETS, Holdout, Lists, list_for_all
+from recsys_assets.models.top import block_size, top
+from recsys_assets.tuning import Tuning
+
+Progress = Callable[[str], None]
+
+
+def choose(held: Holdout, tuning: Tuning, threads: int, progress: Progress) -> tuple[Choices, Lists]:
+    """What the window chose, and its lists of every model; ``published`` ones are those of the choice."""
+    choices = _choose_regularization(held, tuning, threads, progress)
+    blend = make_blend(tuning, choices, threads)
+    blend.fit(held.train)
+    progress(f"validation: ranking for {len(held.history.person_keys)} people")
+    lists = list_for_all(held, blend, tuning.repeats.weights, tuning)
+
+    k = _choice_k(tuning)
+    some = held.relevant["all"] > 0
+
+    def figure(model: str) -> npt.NDArray[np.float64]:
+        return per_person("ndcg", lists[model, "all"].hits, held.relevant["all"], k)[some]
+
+    never = figure("never")
+    best = max(tuning.repeats.weights, key=lambda weight: (round(float(figure(f"repeat {weight}").mean()), 9), -weight))
+    gain = (figure(f"repeat {best}") - never)[:, None]
+    low, _ = interval(resampled_means(gain, tuning.evaluation.bootstrap, tuning.seed))
+    wanted = tuning.repeats.allowed
+    # Repeats annoy where they do not help, so they have to be better beyond chance.
+    allowed = wanted == "always" or (wanted == "validation" and float(low[0]) > 0)
+    progress(
+        f"validation: repeats {'allowed' if allowed else 'left out'} (NDCG@{k} {never.mean():.4f} without, "
+        f"{never.mean() + gain.mean():.4f} with weight {best})"
+    )
+    choices = replace(choices, repeats_allowed=allowed, repeat_weight=best)
+    published = published_lists(lists, choices)
+    return (
+        replace(
+            choices,
+            new_calibration=calibrate(published["published", "new"].scores, published["published", "new"].hits),
+            repeat_calibration=calibrate(
+                published["published", "repeat"].scores, published["published", "repeat"].hits
+            ),
+        ),
+        published,
+    )
+
+
+def _choose_regularization(held: Holdout, tuning: Tuning, threads: int, progress: Progress) -> Choices:
+    """The best of ``als.regularizations`` by NDCG on new products: what suits a shop depends on its size."""
+    choices = Choices.unchosen(tuning)
+    k = _choice_k(tuning)
+    some = held.relevant["new"] > 0
+    best = -1.0
+    for regularization in tuning.als.regularizations:
+        tried = replace(choices, als_regularization=regularization)
+        als = make_blend(tuning, tried, threads).models["als"]
+        als.fit(held.train)
+        hits = np.zeros((len(some), k), dtype=np.bool_)
+        size = block_size(len(held.listable))
+        for start in range(0, len(some), size):
+            history = held.history.rows(start, start + size)
+            scores = best_is_one(als.scores(history))
+            scores[:, ~held.listable] = 0
+            owned = history.purchases.tocoo()
+            scores[owned.row, owned.col] = 0
+            picks = top(scores, k)
+            hits[start + picks.rows, picks.ranks()] = held.bought[start : start + size].toarray()[
+                picks.rows, picks.columns
+            ]
+        figure = float(per_person("ndcg", hits, held.relevant["new"], k)[some].mean()) if some.any() else 0.0
+        progress(f"validation: ALS with regularisation {regularization} reaches NDCG@{k} {figure:.4f} on new products")
+        if round(figure, 9) > best:
+            best, choices = round(figure, 9), tried
+    return choices
+
+
+def published_lists(lists: Lists, choices: Choices) -> Lists:
+    """The lists of the named models; those of the choice are named ``published``, the other trials dropped."""
+    chosen = f"repeat {choices.repeat_weight}" if choices.repeats_allowed else "never"
+    kept = {key: listed for key, listed in lists.items() if key[0] in {*MEMBERS, "blend", "random", "ceiling"}}
+    return kept | {("published", target): lists[chosen, target] for target in TARGETS}
+
+
+def _choice_k(tuning: Tuning) -> int:
+    return max((k for k in tuning.evaluation.ks if k <= 10), default=min(tuning.evaluation.ks))
