@@ -9,8 +9,8 @@ import polars as pl
 
 from recsys_assets.assets.features import PAST_EVENTS, past_events
 from recsys_assets.assets.stage import stage
+from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.identities import identities, merged
-from recsys_assets.logic.ranking import Choices
 from recsys_assets.logic.split import windows
 from recsys_assets.models.evaluation import evaluate
 from recsys_assets.partitions import DAY, day_of

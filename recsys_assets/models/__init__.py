@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsys_assets.errors import NotFoundError
-from recsys_assets.logic.ranking import Choices
+from recsys_assets.logic.choices import Choices
 from recsys_assets.models.base import Recommender
 from recsys_assets.models.blend import Blend
 from recsys_assets.models.members import MEMBER_MODELS

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
-from recsys_assets.logic.ranking import Curve
+from recsys_assets.logic.choices import Curve
 
 
 def calibrate(scores: npt.NDArray[np.float32], hits: npt.NDArray[np.bool_]) -> Curve:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
-from recsys_assets.logic.ranking import Choices
+from recsys_assets.logic.choices import Choices
 from recsys_assets.models.base import Floats, Interactions
 from recsys_assets.models.blend import MEMBERS, Blend
 from recsys_assets.models.item_cf import ItemCf

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_assets.logic.bootstrap import interval, resampled_means
+from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.metrics import per_person
-from recsys_assets.logic.ranking import Choices
 from recsys_assets.models import make_blend
 from recsys_assets.models.blend import MEMBERS, best_is_one
 from recsys_assets.models.calibration import calibrate

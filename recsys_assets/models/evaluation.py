@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from recsys_assets.logic.bootstrap import interval, resampled_means
+from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.metrics import METRICS, per_person
-from recsys_assets.logic.ranking import Choices
 from recsys_assets.logic.split import windows
 from recsys_assets.models import make_blend
 from recsys_assets.models.choosing import Progress, choose, published_lists

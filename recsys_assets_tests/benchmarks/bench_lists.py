@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 from implicit.als import AlternatingLeastSquares
 
+from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.interactions import interactions
-from recsys_assets.logic.ranking import Choices, rank
+from recsys_assets.logic.ranking import rank
 from recsys_assets.models import make_blend
 from recsys_assets.models.base import Interactions, one_blas_thread, tastes
 from recsys_assets.models.candidates import candidates

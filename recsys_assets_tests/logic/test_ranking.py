@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.popular import popular_items
-from recsys_assets.logic.ranking import Choices, rank
+from recsys_assets.logic.ranking import rank
 from recsys_assets.logic.reasons import REASONS
 from recsys_assets.tables import CANDIDATES, LISTS, POPULAR_ITEMS
 from recsys_assets.tuning import Tuning

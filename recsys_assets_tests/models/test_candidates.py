@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_assets.logic.ranking import Choices
+from recsys_assets.logic.choices import Choices
 from recsys_assets.models import make_blend
 from recsys_assets.models.base import Interactions
 from recsys_assets.models.blend import MEMBERS, Blend

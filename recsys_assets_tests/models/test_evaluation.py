@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_assets.logic.ranking import Choices
+from recsys_assets.logic.choices import Choices
 from recsys_assets.models.evaluation import Evaluation, evaluate
 from recsys_assets.tables import COMPARISONS, EVALUATION
 from recsys_assets.tuning import Als, Repeats, Tuning

@@ -9,10 +9,10 @@ import pytest
 from recsys_assets.contract import FIELDS
 from recsys_assets.identity import KeyRing
 from recsys_assets.importers.base import RAW_COLUMNS
+from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.events import clean
 from recsys_assets.logic.interactions import interactions
 from recsys_assets.logic.landing import LandingRules, land
-from recsys_assets.logic.ranking import Choices
 from recsys_assets.logic.simulate import days
 from recsys_assets.logic.simulated_shop import Scale, make_shop, truth
 from recsys_assets.models import make_blend
