@@ -1,7 +1,7 @@
 # Two images: `docker build --target platform .` is everything that computes, `--target api` answers over HTTP and
 # holds neither Dagster nor MLflow nor models. docker-compose.yml uses both.
 
-# What both run on. libgomp1: implicit does not import without it (the platform's only, but one layer serves both).
+# What both run on. libgomp1: implicit and lightgbm do not import without it (the platform's only, but one layer serves both).
 FROM python:3.11-slim-bookworm AS base
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgomp1 \
@@ -72,7 +72,8 @@ ENV DAGSTER_HOME=/var/lib/recsys/dagster \
     MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
     GX_ANALYTICS_ENABLED=false \
     OPENBLAS_NUM_THREADS=1 \
-    MPLCONFIGDIR=/tmp/matplotlib
+    MPLCONFIGDIR=/tmp/matplotlib \
+    NUMBA_CACHE_DIR=/tmp/numba
 USER recsys
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=6s --start-period=120s \

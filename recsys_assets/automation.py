@@ -11,6 +11,7 @@ from recsys_assets.partitions import ARCHIVE, DAY
 from recsys_assets.resources import Shop
 from recsys_assets.stores.alerts import ways as alert_ways
 
+SEARCH = ("search",)  # of no night: what it found holds until it is asked again
 HISTORY = ("landing_events", "clean_events", "rejected_events", "delivery_audit", "sessions", "daily_sales")
 
 # One process per run: a step that starts a process of its own spends more time on imports than on most days' work.
@@ -23,10 +24,18 @@ history = dg.define_asset_job(
 )
 daily = dg.define_asset_job(
     "daily",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(*SEARCH),
     partitions_def=DAY,
     executor_def=dg.in_process_executor,
     description="Everything for one day, after which the day is live.",
+)
+
+search = dg.define_asset_job(
+    "search",
+    selection=dg.AssetSelection.assets(*SEARCH),
+    partitions_def=DAY,
+    executor_def=dg.in_process_executor,
+    description="Better knobs of the members, found on one day's validation window; they hold until it is run again.",
 )
 
 nightly = dg.build_schedule_from_partitioned_job(

@@ -20,6 +20,7 @@ from recsys_assets.commands import (
     demo,
     doctor,
     email,
+    explain,
     home,
     ingest,
     migrate,
@@ -49,8 +50,8 @@ def recsys() -> None:
 
 
 for module in (
-    home, ingest, run, retention, publishing, people, show, email, doctor, migrate, backup, alert, completion, simulate,
-    benchmark, demo,
+    home, ingest, run, retention, publishing, people, show, explain, email, doctor, migrate, backup, alert, completion,
+    simulate, benchmark, demo,
 ):  # fmt: skip
     for command in module.COMMANDS:
         recsys.add_command(command)

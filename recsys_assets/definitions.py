@@ -16,16 +16,18 @@ from recsys_assets.assets import (
     marts,
     models,
     people,
+    promotion,
     retention,
+    search,
 )
 from recsys_assets.resources import Shop
 
 _GROUPS = {
     "events": (landing, events),
     "features": (people, features),
-    "models": (models, evaluation),
+    "models": (models, evaluation, search),
     "lists": (lists,),
-    "publishing": (generation, retention),
+    "publishing": (promotion, generation, retention),
     "marts": (marts, dbt_marts),
 }
 
@@ -38,7 +40,7 @@ def defs() -> dg.Definitions:
     )
     return dg.Definitions(
         assets=automation.with_policies([a for a in assets if isinstance(a, dg.AssetsDefinition)]),
-        jobs=[automation.history, automation.daily],
+        jobs=[automation.history, automation.daily, automation.search],
         schedules=[automation.nightly],
         sensors=[automation.alert, automation.warm_cache],
         resources={"shop": Shop()},

@@ -149,6 +149,31 @@ def _models(axes: "Axes", rows: pl.DataFrame, target: str) -> None:
     axes.tick_params(axis="y", length=0)
 
 
+def gains_by_history(slices: pl.DataFrame, metric: str = "ndcg") -> bytes:
+    """What people gain over popularity after their first interactions, with 95 % intervals; ``slices`` is `SLICES`."""
+    rows = slices.filter(
+        (pl.col("split") == "test") & (pl.col("slice") == "after") & (pl.col("model") == "published")
+        & (pl.col("target") == "new") & (pl.col("metric") == metric)
+    ).sort("group")  # fmt: skip
+    figure, axes = _figure(2.6)
+    name = _METRIC_NAMES.get(metric, metric)
+    if rows.is_empty():
+        return _nothing(figure, axes, "nobody to measure")
+    gains = rows.get_column("gain").to_list()
+    below = [max(gain - low, 0.0) for gain, low in zip(gains, rows.get_column("gain_low").to_list(), strict=True)]
+    above = [max(high - gain, 0.0) for gain, high in zip(gains, rows.get_column("gain_high").to_list(), strict=True)]
+    axes.errorbar(
+        rows.get_column("group").to_list(), gains, yerr=[below, above],
+        color=_BLUE, ecolor=_INK, marker="o", elinewidth=1.2, capsize=3,
+    )  # fmt: skip
+    axes.axhline(0, color=_ORANGE, linewidth=1.4, linestyle="--")
+    people, k = int(rows.get_column("people")[0]), int(rows.get_column("k")[0])
+    _title(axes, f"{name}@{k} on new products, above popularity", f"{people:,} people, 95 % interval, paired")
+    axes.set_xlabel("interactions that are known of a person", color=_INK)
+    axes.grid(axis="y", color=_GRID)
+    return _png(figure)
+
+
 def _figure(height: float, panels: int = 1) -> "tuple[Figure, Axes]":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

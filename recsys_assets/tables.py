@@ -13,24 +13,16 @@ from typing import Literal
 
 import polars as pl
 
+from recsys_assets import columns as cols
 from recsys_assets.errors import TableError
 
 Partition = Literal["daily", "as_of"]
-DTypes = dict[str, pl.DataType]
 
 MICROS = 1_000_000
 EVENT_TYPES = (
     "purchase", "add_to_cart", "click", "search_click", "view", "search", "impression", "remove_from_cart",
     "review", "wishlist_add", "return",
 )  # fmt: skip
-
-_KEY = pl.String()
-_DAY = pl.Date()
-_TIME = pl.Datetime("us", "UTC")
-_MONEY = pl.Int64()
-_COUNT = pl.Int64()
-_SHARE = pl.Float64()
-_SCORE = pl.Float32()
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Table:
     name: str
     partition: Partition
     grain: tuple[str, ...]
-    columns: DTypes
+    columns: cols.DTypes
     what: str
 
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -66,116 +58,53 @@ class Table:
         return pl.DataFrame(schema=self.columns)
 
 
-def _counts(*names: str) -> DTypes:
-    return dict.fromkeys(names, _COUNT)
-
-
-def _texts(*names: str) -> DTypes:
-    return dict.fromkeys(names, pl.String())
-
-
-# What a shop sends, after reading: people as keys, money as micros, unparsable values null with a `problem`.
-_EVENT: DTypes = {
-    **_texts("event_id", "event_type"),
-    "event_time": _TIME,
-    "user_key": _KEY,
-    "anon_key": _KEY,
-    "session_id": _KEY,
-    "product_id": pl.String(),
-    "quantity": pl.Int64(),
-    "unit_price_micros": _MONEY,
-    "list_price_micros": _MONEY,
-    **_texts("currency", "order_id", "query"),
-    "results": pl.Int64(),
-    "recommendation_id": pl.String(),
-    "position": pl.Int64(),
-    "context": pl.String(),
-    "dwell_seconds": pl.Float64(),
-    "rating": pl.Float64(),
-    **_texts("device", "referrer"),
-    "event_date": _DAY,
-}
-_SOURCE: DTypes = {
-    "source_file": pl.String(),  # the delivery's id: a hash of the file's bytes
-    "source_line": pl.Int64(),  # 1-based; of a Parquet file, the row
-    "source_offset": pl.Int64(),  # byte at which the line starts (uncompressed); null for Parquet
-    "row_hash": pl.String(),  # of the row's source fields
-}
-_PRODUCT: DTypes = {
-    **_texts("product_id", "parent_id", "name", "description"),
-    "category": pl.String(),  # a path: "Grocery > Bread > Rye"
-    "brand": pl.String(),
-    "unit_price_micros": _MONEY,
-    "list_price_micros": _MONEY,
-    "currency": pl.String(),
-    **_texts("image_url", "url"),
-    "tags": pl.List(pl.String()),
-    "rating": pl.Float64(),
-    "in_stock": pl.Boolean(),
-    "stock_level": pl.Int64(),
-    "shipping_days": pl.Int64(),
-    "attributes": pl.String(),  # a JSON object, as sent
-    "updated_at": _TIME,
-}
-_LANDED: DTypes = {"event_date": _DAY, "landed_at": _TIME} | _SOURCE | {"problem": pl.String()}
-_USER: DTypes = {
-    **_texts("locale", "market"),
-    "consent": pl.Boolean(),  # null: not told
-    "transactional_only": pl.Boolean(),
-    "attributes": pl.String(),  # a JSON object
-}
-_MEMBERS: DTypes = {"als": _SCORE, "item_cf": _SCORE, "popularity": _SCORE, "personal": _SCORE}
-
-_FIGURE: DTypes = {"target": pl.String(), "metric": pl.String(), "k": pl.Int64()}  # target: all / new / repeat
-_INTERVAL: DTypes = {"low": _SHARE, "high": _SHARE, "people": _COUNT}  # 95 %, bootstrap over people
-
 LANDING_EVENTS = Table(
     "landing_events",
     "daily",
     ("source_file", "source_line"),
-    _EVENT | _SOURCE | {"problem": pl.String()},
+    cols.EVENT | cols.SOURCE | {"problem": pl.String()},
     "Every row of every delivered event file, parsed; people are keys.",
 )
 LANDING_CATALOG = Table(
     "landing_catalog",
     "daily",
     ("source_file", "source_line"),
-    _PRODUCT | {"event_date": _DAY} | _SOURCE | {"problem": pl.String()},
+    cols.PRODUCT | {"event_date": cols.DAY} | cols.SOURCE | {"problem": pl.String()},
     "Every row of every delivered catalogue file; event_date is the day from which it holds.",
 )
 LANDING_RATES = Table(
     "landing_rates",
     "daily",
     ("source_file", "source_line"),
-    {"currency": pl.String(), "rate": pl.String()} | _LANDED,
+    {"currency": pl.String(), "rate": pl.String()} | cols.LANDED,
     "Every row of every delivered file of exchange rates; `rate` is the decimal number as sent, exact.",
 )
 LANDING_USERS = Table(
     "landing_users",
     "daily",
     ("source_file", "source_line"),
-    {"user_key": _KEY} | _USER | {"updated_at": _TIME} | _LANDED,
+    {"user_key": cols.KEY} | cols.USER | {"updated_at": cols.TIME} | cols.LANDED,
     "Every row of every delivered users file; event_date is the day from which it holds.",
 )
 CLEAN_EVENTS = Table(
     "clean_events",
     "daily",
     ("event_id",),
-    _EVENT | {"flag": pl.String()},
+    cols.EVENT | {"flag": pl.String()},
     "Valid events, each once, ordered by time and id; `flag` names what is odd about a kept row.",
 )
 REJECTED_EVENTS = Table(
     "rejected_events",
     "daily",
     ("source_file", "source_line"),
-    _EVENT | _SOURCE | {"reason": pl.String()},
+    cols.EVENT | cols.SOURCE | {"reason": pl.String()},
     "Rows that break the contract, with the first reason found.",
 )
 DELIVERY_AUDIT = Table(
     "delivery_audit",
     "daily",
     ("event_date", "source_file"),
-    {"event_date": _DAY, "source_file": pl.String()} | _counts("rows", "clean", "rejected", "duplicates"),
+    {"event_date": cols.DAY, "source_file": pl.String()} | cols.counts("rows", "clean", "rejected", "duplicates"),
     "Per file and day: rows = clean + rejected + duplicates.",
 )
 SESSIONS = Table(
@@ -183,21 +112,21 @@ SESSIONS = Table(
     "daily",
     ("session_id",),
     {
-        "session_id": _KEY,
-        "person_key": _KEY,
-        "event_date": _DAY,
-        **dict.fromkeys(("started_at", "ended_at"), _TIME),
+        "session_id": cols.KEY,
+        "person_key": cols.KEY,
+        "event_date": cols.DAY,
+        **dict.fromkeys(("started_at", "ended_at"), cols.TIME),
         "duration_seconds": pl.Int64(),
-        "events": _COUNT,
-        "views": _COUNT,  # view
-        "clicks": _COUNT,  # click and search_click
-        "carts": _COUNT,  # add_to_cart
-        "purchases": _COUNT,
-        "returns": _COUNT,
-        "searches": _COUNT,
-        "impressions": _COUNT,
-        "products": _COUNT,  # distinct
-        "value_micros": _MONEY,  # bought, at the price paid
+        "events": cols.COUNT,
+        "views": cols.COUNT,  # view
+        "clicks": cols.COUNT,  # click and search_click
+        "carts": cols.COUNT,  # add_to_cart
+        "purchases": cols.COUNT,
+        "returns": cols.COUNT,
+        "searches": cols.COUNT,
+        "impressions": cols.COUNT,
+        "products": cols.COUNT,  # distinct
+        "value_micros": cols.MONEY,  # bought, at the price paid
         "converted": pl.Boolean(),
         "device": pl.String(),
         "referrer": pl.String(),
@@ -208,28 +137,28 @@ CATALOG = Table(
     "catalog",
     "as_of",
     ("product_id",),
-    _PRODUCT | {"updated_date": _DAY, "not_recommendable": pl.String()},
+    cols.PRODUCT | {"updated_date": cols.DAY, "not_recommendable": pl.String()},
     "Every product known by the day, at that day's price; `not_recommendable` says why, or is null.",
 )
 USERS = Table(
     "users",
     "as_of",
     ("person_key",),
-    {"person_key": _KEY} | _USER | {"updated_date": _DAY},
+    {"person_key": cols.KEY} | cols.USER | {"updated_date": cols.DAY},
     "Everybody whom users files have named by the day, as last told.",
 )
 IDENTITIES = Table(
     "identities",
     "as_of",
     ("anon_key",),
-    {"anon_key": _KEY, "user_key": _KEY, "first_seen_date": _DAY, "last_seen_date": _DAY},
+    {"anon_key": cols.KEY, "user_key": cols.KEY, "first_seen_date": cols.DAY, "last_seen_date": cols.DAY},
     "Anonymous keys seen beside a known user; `user_key` is null where they were seen with several.",
 )
 PRICE_TIERS = Table(
     "price_tiers",
     "as_of",
     ("category",),
-    {"category": pl.String(), "products": _COUNT, "mid_from_micros": _MONEY, "premium_from_micros": _MONEY},
+    {"category": pl.String(), "products": cols.COUNT, "mid_from_micros": cols.MONEY, "premium_from_micros": cols.MONEY},
     "Bounds of the tiers budget / mid / premium in each top category ('' = all).",
 )
 ITEM_STATS = Table(
@@ -240,15 +169,15 @@ ITEM_STATS = Table(
         "product_id": pl.String(),
         "category": pl.String(),  # top of the category path
         "price_tier": pl.String(),
-        **_counts("purchases", "buyers", "units", "views", "carts", "returns", "recent_buyers", "recent_purchases"),
-        "trend": _SHARE,  # recent purchases per day over those of the window before; null where none before
-        "view_to_cart": _SHARE,
-        "cart_to_purchase": _SHARE,
-        "return_rate": _SHARE,
-        "average_price_micros": _MONEY,
-        "average_quantity": _SHARE,
+        **cols.counts("purchases", "buyers", "units", "views", "carts", "returns", "recent_buyers", "recent_purchases"),
+        "trend": cols.SHARE,  # recent purchases per day over those of the window before; null where none before
+        "view_to_cart": cols.SHARE,
+        "cart_to_purchase": cols.SHARE,
+        "return_rate": cols.SHARE,
+        "average_price_micros": cols.MONEY,
+        "average_quantity": cols.SHARE,
         "rating": pl.Float64(),
-        **dict.fromkeys(("first_sold_date", "last_sold_date"), _DAY),
+        **dict.fromkeys(("first_sold_date", "last_sold_date"), cols.DAY),
     },
     "How each product sold over the window.",
 )
@@ -257,72 +186,121 @@ USER_PROFILES = Table(
     "as_of",
     ("person_key",),
     {
-        "person_key": _KEY,
+        "person_key": cols.KEY,
         "locale": pl.String(),  # of the users file
         "market": pl.String(),
         "user_type": pl.String(),  # new / sparse / regular / loyal
         "spending_segment": pl.String(),  # small / low_average / average / high
         "price_tier": pl.String(),
-        "orders": _COUNT,
-        "purchases": _COUNT,  # lines bought
-        **_counts("unique_items", "units"),
-        "lifetime_value_micros": _MONEY,  # bought less returned
-        "average_item_price_micros": _MONEY,
-        "first_purchase_date": _DAY,
-        "last_purchase_date": _DAY,
-        "last_visit_date": _DAY,
+        "orders": cols.COUNT,
+        "purchases": cols.COUNT,  # lines bought
+        **cols.counts("unique_items", "units"),
+        "lifetime_value_micros": cols.MONEY,  # bought less returned
+        "average_item_price_micros": cols.MONEY,
+        "first_purchase_date": cols.DAY,
+        "last_purchase_date": cols.DAY,
+        "last_visit_date": cols.DAY,
         "days_since_last_visit": pl.Int64(),
         "favourite_categories": pl.List(pl.String()),  # up to three
         "favourite_hour": pl.Int8(),  # home's time zone
         "favourite_weekday": pl.Int8(),  # 1 = Monday
         "favourite_season": pl.String(),
-        "orders_per_30_days": _SHARE,
-        "return_rate": _SHARE,
-        "click_rate": _SHARE,  # clicks per impression
-        "conversion_rate": _SHARE,  # share of sessions that bought
-        "average_session_seconds": _SHARE,
+        "orders_per_30_days": cols.SHARE,
+        "return_rate": cols.SHARE,
+        "click_rate": cols.SHARE,  # clicks per impression
+        "conversion_rate": cols.SHARE,  # share of sessions that bought
+        "average_session_seconds": cols.SHARE,
     },
     "One person's habits as of the day.",
+)
+REPURCHASE_CYCLES = Table(
+    "repurchase_cycles",
+    "as_of",
+    ("product_id",),
+    {
+        "product_id": pl.String(),
+        "cycle_days": cols.SHARE,  # mean days between two purchases by people who come back
+        "intervals": cols.COUNT,  # of this product, ended
+        "source": pl.String(),  # item / category / default
+    },
+    "After how many days people buy a product again.",
 )
 INTERACTIONS = Table(
     "interactions",
     "as_of",
     ("person_key", "product_id"),
     {
-        "person_key": _KEY,
+        "person_key": cols.KEY,
         "product_id": pl.String(),
         "weight_micros": pl.Int64(),  # Σ event weights, never below 0
         "frequency_micros": pl.Int64(),  # Σ over purchase days of a decay by age
-        "purchases": _COUNT,  # days on which it was bought, less days returned
-        "units": _COUNT,
-        "spend_micros": _MONEY,
-        "last_event_date": _DAY,
-        "last_purchase_date": _DAY,
-        "spending_ratio": _SHARE,  # price paid ÷ the person's average item price
-        "quantity_ratio": _SHARE,  # units per purchase ÷ the item's average quantity
+        "purchases": cols.COUNT,  # days on which it was bought, less days returned
+        "units": cols.COUNT,
+        "spend_micros": cols.MONEY,
+        "last_event_date": cols.DAY,
+        "last_purchase_date": cols.DAY,
+        "spending_ratio": cols.SHARE,  # price paid ÷ the person's average item price
+        "quantity_ratio": cols.SHARE,  # units per purchase ÷ the item's average quantity
     },
     "What one person did with one product over the window.",
+)
+STEPS = Table(
+    "steps",
+    "as_of",
+    ("person_key", "basket", "product_id"),
+    {
+        "person_key": cols.KEY,
+        "basket": pl.Int64(),  # from 0: an order, or one thing looked at; the newest are kept
+        "product_id": pl.String(),
+        "visit": pl.Int64(),  # from 0
+        "age_days": pl.Int64(),  # before the as-of day
+    },
+    "What one person took over the window, in order; what was returned is left out.",
 )
 EVALUATION = Table(
     "evaluation",
     "as_of",
     ("split", "model", "target", "metric", "k"),
-    _texts("split", "model") | _FIGURE | {"value": _SHARE} | _INTERVAL,
-    "Offline figures; models 'random' and 'ceiling' are the floor and the best attainable.",
+    cols.texts("split", "model") | cols.FIGURE | {"value": cols.SHARE} | cols.INTERVAL,
+    "Offline figures; models 'random' and 'ceiling' are the floor and the best attainable. Coverage has no interval.",
+)
+SLICES = Table(
+    "evaluation_slices",
+    "as_of",
+    ("split", "slice", "group", "model", "target", "metric", "k"),
+    cols.texts("split", "slice", "group", "model")
+    | cols.FIGURE
+    | {"value": cols.SHARE}
+    | cols.INTERVAL
+    | dict.fromkeys(("gain", "gain_low", "gain_high"), cols.SHARE),  # over popularity, paired
+    "Offline figures by kind of person: spending segment, user type, length of history, first interactions.",
 )
 COMPARISONS = Table(
     "comparisons",
     "as_of",
     ("split", "model", "baseline", "target", "metric", "k"),
-    _texts("split", "model", "baseline") | _FIGURE | {"difference": _SHARE} | _INTERVAL,
+    cols.texts("split", "model", "baseline") | cols.FIGURE | {"difference": cols.SHARE} | cols.INTERVAL,
     "Paired differences between models, with 95 % bootstrap intervals over people.",
+)
+PROMOTION = Table(
+    "promotion",
+    "as_of",
+    ("rule",),
+    {
+        "rule": pl.String(),
+        "passed": pl.Boolean(),
+        "value": cols.SHARE,  # null where there was nothing to compare with
+        "bound": cols.SHARE,
+        "says": pl.String(),
+    },
+    "Whether the day's lists may go live: each rule of the gate, what was found and what it is held against.",
 )
 CANDIDATES = Table(
     "candidates",
     "as_of",
     ("person_key", "product_id"),
-    {"person_key": _KEY, "product_id": pl.String(), "score": _SCORE}
-    | _MEMBERS
+    {"person_key": cols.KEY, "product_id": pl.String(), "score": cols.SCORE}
+    | cols.MEMBER_SCORES
     | {"purchased": pl.Boolean(), "similar_owned": pl.Int64()},
     "Level 1: the 200 best products of the blend per person; similar_owned counts the person's products near it.",
 )
@@ -330,18 +308,31 @@ LISTS = Table(
     "lists",
     "as_of",
     ("person_key", "rank"),
-    {"person_key": _KEY, "rank": pl.Int64(), "product_id": pl.String(), "score": _SCORE}
-    | _MEMBERS
+    {"person_key": cols.KEY, "rank": pl.Int64(), "product_id": pl.String(), "score": cols.SCORE}
+    | cols.MEMBER_SCORES
     | {
-        "confidence": _SCORE,
-        "price_micros": _MONEY,
-        **_texts("category", "reason_code"),
+        "confidence": cols.SCORE,
+        "price_micros": cols.MONEY,
+        **cols.texts("category", "reason_code"),
         "reason_count": pl.Int64(),
         "reason": pl.String(),
         "purchased": pl.Boolean(),
         "position": pl.Int64(),  # place in the served list, from 1; null where not served
     },
     "Level 2: candidates in final order, with price, reason and place in the served list.",
+)
+RULE_EFFECTS = Table(
+    "rule_effects",
+    "as_of",
+    ("person_key", "product_id"),
+    {
+        "person_key": cols.KEY,
+        "product_id": pl.String(),
+        "score_place": pl.Int64(),  # place by score alone, behind pins; null where it was taken out of the list
+        **dict.fromkeys(("price_factor", "upsell_factor"), cols.SCORE),  # of the score; 1: not touched
+        "dropped_by": pl.String(),  # the rule that took it out of the list, or out of the served part; or null
+    },
+    "What Level 2 did to a candidate; candidates that it left as they were have no row.",
 )
 SIMILAR_ITEMS = Table(
     "similar_items",
@@ -351,9 +342,9 @@ SIMILAR_ITEMS = Table(
         "product_id": pl.String(),
         "rank": pl.Int64(),
         "similar_product_id": pl.String(),
-        "score": _SCORE,
-        "confidence": _SCORE,  # share of the product's buyers who bought the other too
-        "price_micros": _MONEY,
+        "score": cols.SCORE,
+        "confidence": cols.SCORE,  # share of the product's buyers who bought the other too
+        "price_micros": cols.MONEY,
     },
     "Products bought by the same people.",
 )
@@ -365,9 +356,9 @@ POPULAR_ITEMS = Table(
         "category": pl.String(),  # '' = overall
         "rank": pl.Int64(),
         "product_id": pl.String(),
-        "score": _SCORE,
-        "buyers": _COUNT,
-        "price_micros": _MONEY,
+        "score": cols.SCORE,
+        "buyers": cols.COUNT,
+        "price_micros": cols.MONEY,
         "reason": pl.String(),
     },
     "What most people buy lately, overall and per top category.",
@@ -378,19 +369,21 @@ DAILY_SALES = Table(
     "daily_sales",
     "daily",
     ("event_date", "category"),
-    {"event_date": _DAY, "category": pl.String()}
-    | _counts("orders", "buyers", "lines", "units")
-    | {"revenue_micros": _MONEY, "returned_units": _COUNT, "returned_micros": _MONEY}
-    | _counts("sessions", "converted_sessions", "visitors", "views", "carts"),
+    {"event_date": cols.DAY, "category": pl.String()}
+    | cols.counts("orders", "buyers", "lines", "units")
+    | {"revenue_micros": cols.MONEY, "returned_units": cols.COUNT, "returned_micros": cols.MONEY}
+    | cols.counts("sessions", "converted_sessions", "visitors", "views", "carts"),
     "What each top category sold; sessions and visitors of the whole shop.",
 )
 LIST_COVERAGE = Table(
     "list_coverage",
     "as_of",
     ("as_of_date", "category"),
-    {"as_of_date": _DAY, "category": pl.String()}
-    | _counts("products", "recommendable", "listed_products", "served_products", "people", "places", "purchased_places")
-    | {"places_micros": _MONEY},
+    {"as_of_date": cols.DAY, "category": pl.String()}
+    | cols.counts(
+        "products", "recommendable", "listed_products", "served_products", "people", "places", "purchased_places"
+    )
+    | {"places_micros": cols.MONEY},
     "How much of each top category stands in candidates and in served lists.",
 )
 

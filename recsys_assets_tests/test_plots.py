@@ -5,8 +5,8 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from recsys_assets.plots import events_per_day, markdown_image, metrics_by_model, sessions_per_day
-from recsys_assets.tables import EVALUATION, EVENT_TYPES
+from recsys_assets.plots import events_per_day, gains_by_history, markdown_image, metrics_by_model, sessions_per_day
+from recsys_assets.tables import EVALUATION, EVENT_TYPES, SLICES
 from recsys_assets_tests.models.builders import rows
 
 FIRST = date(2024, 1, 1)
@@ -49,6 +49,17 @@ def evaluation(models: int) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def slices(counts: int) -> pl.DataFrame:
+    return rows(
+        SLICES,
+        [
+            {"split": "test", "slice": "after", "group": str(count), "model": model, "target": "new", "metric": "ndcg",
+             "k": 10, "people": 300, "gain": count / 100, "gain_low": count / 100 - 0.02, "gain_high": count / 50}
+            for count in range(counts) for model in ("published", "popularity")
+        ],
+    )  # fmt: skip
+
+
 PLOTS: dict[str, Callable[[], bytes]] = {
     "events of no day": lambda: events_per_day(event_counts(0)),
     "events of one day": lambda: events_per_day(event_counts(1)),
@@ -61,6 +72,8 @@ PLOTS: dict[str, Callable[[], bytes]] = {
     "only the floor and the ceiling": lambda: metrics_by_model(evaluation(2)),
     "one model": lambda: metrics_by_model(evaluation(3)),
     "all models": lambda: metrics_by_model(evaluation(7)),
+    "gains of nobody": lambda: gains_by_history(SLICES.empty()),
+    "gains after no and three interactions": lambda: gains_by_history(slices(4)),
     "a metric that was not measured": lambda: metrics_by_model(evaluation(7), "recall", 5),
 }
 
@@ -80,7 +93,8 @@ def test_a_picture_is_a_small_png_800_pixels_wide_and_the_same_at_every_drawing(
 
 def test_the_order_of_rows_does_not_matter() -> None:
     for draw, frame in (
-        (events_per_day, event_counts(3)), (sessions_per_day, session_counts(3)), (metrics_by_model, evaluation(7))
+        (events_per_day, event_counts(3)), (sessions_per_day, session_counts(3)), (metrics_by_model, evaluation(7)),
+        (gains_by_history, slices(4)),
     ):  # fmt: skip
         assert draw(frame) == draw(frame.reverse())
 

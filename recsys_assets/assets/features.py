@@ -13,7 +13,9 @@ from recsys_assets.logic import interactions as interactions_logic
 from recsys_assets.logic import item_stats as item_stats_logic
 from recsys_assets.logic import price_tiers as price_tiers_logic
 from recsys_assets.logic import profiles as profiles_logic
+from recsys_assets.logic import repurchase as repurchase_logic
 from recsys_assets.logic import sessions as sessions_logic
+from recsys_assets.logic import steps as steps_logic
 from recsys_assets.logic.identities import merged, merged_people
 from recsys_assets.logic.outliers import usable
 from recsys_assets.partitions import DAY, RANGE_IN_ONE_RUN, day_of, days_back, upstream_window, window_of
@@ -31,7 +33,9 @@ from recsys_assets.tables import (
     LANDING_CATALOG,
     LANDING_RATES,
     PRICE_TIERS,
+    REPURCHASE_CYCLES,
     SESSIONS,
+    STEPS,
     USER_PROFILES,
     USERS,
 )
@@ -57,6 +61,14 @@ def past_events(shop: Shop, as_of: date) -> pl.DataFrame:
 def events_of_people(shop: Shop, as_of: date) -> pl.DataFrame:
     """The same, with what was done before a login under the user who logged in."""
     return merged(past_events(shop, as_of), shop.lake.read(IDENTITIES, as_of))
+
+
+def catalog_as_of(shop: Shop, as_of: date) -> pl.DataFrame:
+    """Table CATALOG as it was known at the end of ``as_of``."""
+    known = days_between(shop.home.config.first_day, as_of)  # a product may be older than the window
+    landed = shop.lake.scan_landed(LANDING_CATALOG, known).collect()
+    rates = shop.lake.landed_until(LANDING_RATES, as_of)
+    return catalog_logic.catalog(landed, past_events(shop, as_of), as_of, rates, shop.home.config.currency)
 
 
 @dg.asset(
@@ -97,10 +109,7 @@ def catalog(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     with stage() as metadata:
         day = day_of(context)
-        known = days_between(shop.home.config.first_day, day)  # a product may be older than the window
-        landed = shop.lake.scan_landed(LANDING_CATALOG, known).collect()
-        rates = shop.lake.landed_until(LANDING_RATES, day)
-        frame = catalog_logic.catalog(landed, past_events(shop, day), day, rates, shop.home.config.currency)
+        frame = catalog_as_of(shop, day)
         shop.lake.write(CATALOG, day, frame)
         not_recommendable = frame["not_recommendable"].drop_nulls().value_counts(sort=True).rows()
         yield dg.MaterializeResult(metadata=metadata(frame.height, not_recommendable=dict(not_recommendable)))
@@ -158,6 +167,20 @@ def user_profiles(
         yield suite_result(shop, "user_profiles", "profiles_keep_their_rules", frame, suite, str(day))
 
 
+@dg.asset(partitions_def=DAY, deps=[PAST_EVENTS, "identities", "catalog"], description=REPURCHASE_CYCLES.what)
+def repurchase_cycles(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
+    with stage() as metadata:
+        day, lake = day_of(context), shop.lake
+        frame = repurchase_logic.repurchase_cycles(
+            events_of_people(shop, day), lake.read(CATALOG, day), day, shop.tuning
+        )
+        return dg.MaterializeResult(
+            metadata=metadata(
+                lake.write(REPURCHASE_CYCLES, day, frame), sources=dict(frame["source"].value_counts(sort=True).rows())
+            )
+        )
+
+
 @dg.asset(partitions_def=DAY, deps=[PAST_EVENTS, "identities"], description=INTERACTIONS.what)
 def interactions(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
@@ -173,3 +196,12 @@ def interactions(context: dg.AssetExecutionContext, shop: Shop) -> dg.Materializ
                 days_missing=sum(past not in present for past in window_days(shop, day)),
             )
         )
+
+
+@dg.asset(partitions_def=DAY, deps=[PAST_EVENTS, "identities"], description=STEPS.what)
+def steps(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
+    with stage() as metadata:
+        day = day_of(context)
+        frame = steps_logic.steps(events_of_people(shop, day), day, shop.tuning)
+        rows = shop.lake.write(STEPS, day, frame)
+        return dg.MaterializeResult(metadata=metadata(rows, people=frame["person_key"].n_unique()))

@@ -13,13 +13,17 @@ from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS, U
 
 @dg.asset(
     partitions_def=DAY,
-    deps=["lists", "similar_items", "popular_items", "catalog", "user_profiles", "users", "identities", "blend"],
+    deps=[
+        "promotion", "lists", "similar_items", "popular_items", "catalog", "user_profiles", "users", "identities",
+        "blend",
+    ],
     description="The published lists of the day; readers see it whole or the one before.",
-)
+)  # fmt: skip
 def generation(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
         withheld = follow_users_files(shop)
+        version = lake.get_text(folder_name("blend"), day, VERSION_FILE)
         published = shop.publisher.publish(
             day,
             Frames(
@@ -29,10 +33,11 @@ def generation(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeR
                 products=lake.read(CATALOG, day),
                 profiles=lake.read(USER_PROFILES, day),
             ),
-            model_version=lake.get_text(folder_name("blend"), day, VERSION_FILE),
+            model_version=version,
             keep=shop.tuning.keep_generations,
             progress=context.log.info,
         )
+        shop.tracking.set_alias(int(version.rpartition("/")[2]), "champion")
         return dg.MaterializeResult(
             metadata=metadata(
                 published.people,

@@ -12,12 +12,14 @@ from recsys_assets.assets.quality import suite_result, suite_spec
 from recsys_assets.assets.stage import stage
 from recsys_assets.logic.hashing import list_hash
 from recsys_assets.logic.popular import popular_items as popular
-from recsys_assets.logic.ranking import rank
+from recsys_assets.logic.ranking import Ranking
 from recsys_assets.logic.users import withheld
 from recsys_assets.models.base import Interactions
 from recsys_assets.models.candidates import candidates as level_1
 from recsys_assets.models.item_cf import ItemCf
+from recsys_assets.models.learned import Learned
 from recsys_assets.models.similar import similar_items as similar
+from recsys_assets.models.traits import Traits
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.resources import Shop
 from recsys_assets.stores.quality import suites
@@ -28,31 +30,42 @@ from recsys_assets.tables import (
     ITEM_STATS,
     LISTS,
     POPULAR_ITEMS,
+    REPURCHASE_CYCLES,
+    RULE_EFFECTS,
     SIMILAR_ITEMS,
+    STEPS,
+    USER_PROFILES,
     USERS,
 )
 
 
-@dg.asset(partitions_def=DAY, deps=["blend", "interactions", "catalog", "users"], description=CANDIDATES.what)
+@dg.asset(partitions_def=DAY, deps=["blend", "interactions", "steps", "catalog", "users"], description=CANDIDATES.what)
 def candidates(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
-        model = load_blend(shop, day)
+        model, choices, facts = load_blend(shop, day), read_choices(shop, day), lake.read(CATALOG, day)
+        seen, steps = lake.read(INTERACTIONS, day), lake.read(STEPS, day)
+        model.meet(Interactions.from_frame(seen, model.product_ids, steps=steps))
         refused = withheld(lake.read(USERS, day))
-        asked = lake.read(INTERACTIONS, day).join(refused, on="person_key", how="anti", maintain_order="left")
-        history = Interactions.from_frame(asked, model.product_ids)
+        asked = seen.join(refused, on="person_key", how="anti", maintain_order="left")
+        history = Interactions.from_frame(asked, model.product_ids, steps=steps)
+        reorder = None
+        if choices.kind == "learned":
+            traits = Traits.of(seen, model.product_ids, day, shop.tuning.recent_days, facts)
+            reorder = Learned.of(choices, traits, threads=1)  # the blocks share the cores already
         listable = np.isin(model.product_ids, np.array(recommendable(shop, day), dtype=np.str_))
-        choices = read_choices(shop, day)
-        blocks = list(level_1(model, history, listable, choices, shop.tuning))
+        blocks = level_1(model, history, listable, choices, shop.tuning, reorder=reorder, threads=shop.settings.threads)
         rows = lake.write(CANDIDATES, day, pl.concat([CANDIDATES.empty(), *blocks]))
         return dg.MaterializeResult(
-            metadata=metadata(rows, people=len(history.person_keys), products_listable=int(listable.sum()))
+            metadata=metadata(
+                rows, kind=choices.kind, people=len(history.person_keys), products_listable=int(listable.sum())
+            )
         )
 
 
 @dg.asset(
     partitions_def=DAY,
-    deps=["candidates", "catalog", "item_stats", "interactions"],
+    deps=["candidates", "catalog", "item_stats", "interactions", "user_profiles", "repurchase_cycles"],
     description=LISTS.what,
     check_specs=[suite_spec("lists", "lists_are_whole")],
 )
@@ -60,21 +73,27 @@ def lists(context: dg.AssetExecutionContext, shop: Shop) -> Iterator[dg.Material
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
         pool, facts = lake.read(CANDIDATES, day), lake.read(CATALOG, day)
-        frame = rank(
-            pool,
+        ranking = Ranking(
             facts,
             lake.read(ITEM_STATS, day),
             lake.read(INTERACTIONS, day),
+            lake.read(USER_PROFILES, day),
+            lake.read(REPURCHASE_CYCLES, day),
+            as_of=day,
             choices=read_choices(shop, day),
             tuning=shop.tuning,
         )
+        ranked = ranking.rank(pool, shop.settings.threads)
+        frame = ranked.lists
         lake.write(LISTS, day, frame)
+        lake.write(RULE_EFFECTS, day, ranked.effects)
         yield dg.MaterializeResult(
             metadata=metadata(
                 frame.height,
                 people=frame["person_key"].n_unique(),
                 served=frame["position"].count(),
                 reasons=dict(frame.filter(pl.col.position.is_not_null())["reason_code"].value_counts(sort=True).rows()),
+                dropped=dict(ranked.effects["dropped_by"].drop_nulls().value_counts(sort=True).rows()),
                 products_served=frame.filter(pl.col.position.is_not_null())["product_id"].n_unique(),
                 list_hash=list_hash(frame),
             )

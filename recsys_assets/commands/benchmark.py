@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -75,6 +76,32 @@ def basket(history: Path, next_basket: Path, k: int, model: str | None, as_json:
     from recsys_assets.benchmark.basket import basket as protocol
 
     _tell(protocol(history, next_basket, k=k, model=model, progress=_progress(as_json)), as_json)
+
+
+@benchmark.command()
+@click.argument("events")
+@click.argument("catalogue", required=False)
+@click.option("--cutoff", type=click.DateTime(["%Y-%m-%d"]), help="Last day that models see; what follows is the test.")
+@click.option("--held-out", is_flag=True, help="Predict the purchase of each person that EVENTS marks as held_out.")
+@click.option("--map", "mapping", type=FILE, metavar="FILE", help="Mapping file of EVENTS, as of `recsys ingest`.")
+@_k(10)
+@MODEL
+@JSON
+def shop(
+    *, events: str, catalogue: str | None, cutoff: datetime | None, held_out: bool, mapping: Path | None, k: int,
+    model: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """The whole pipeline on a shop's history: EVENTS and CATALOGUE of any format that `recsys ingest auto` knows.
+
+    Either is a file, a folder or a glob; the word `package` is Complete Journey.
+    """
+    from recsys_assets.benchmark.shop import shop as protocol
+
+    if (cutoff is None) != held_out:
+        raise click.UsageError("name a day with --cutoff, or --held-out: one of both")
+    paths = [events] if catalogue is None else [events, catalogue]
+    day, now = cutoff.date() if cutoff else None, datetime.now(UTC)
+    _tell(protocol(paths, cutoff=day, now=now, k=k, model=model, mapping=mapping, progress=_progress(as_json)), as_json)
 
 
 def _progress(as_json: bool) -> Progress:

@@ -182,6 +182,16 @@ def daily(day: datetime | None, as_json: bool) -> None:
     _run(settings, home, "daily", [(as_of, as_of)], as_json)
 
 
+@run.command()
+@click.option("--day", type=DAY, help="On which computed day's validation window; default: yesterday.")
+@JSON
+def search(day: datetime | None, as_json: bool) -> None:
+    """Look for better knobs of the models; what is found holds until it is run again."""
+    settings, home = context()
+    as_of = _day(day, yesterday(home, datetime.now(UTC)), home)
+    _run(settings, home, "search", [(as_of, as_of)], as_json)
+
+
 def _run(settings: Settings, home: Home, job: str, days: Sequence[tuple[date, date]], as_json: bool) -> None:
     if not days:
         return

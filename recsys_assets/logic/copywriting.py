@@ -28,6 +28,7 @@ TEMPLATES: Mapping[str, Copy] = {
     "category_owned": Copy("More from your favourite aisles", "From categories you have bought at {shop}."),
     "popular": Copy("What others buy right now", "Popular with customers of {shop}."),
     "taste": Copy("Picked for you", "Chosen from what people with your taste buy at {shop}."),
+    "pinned": Copy("Our choice", "Chosen by {shop}."),
 }
 NEUTRAL = Copy("You may also like", "A few more products from {shop}.")
 

@@ -24,19 +24,7 @@ def interactions(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tunin
         as_of: the last day of the window of ``tuning.window_days`` days.
         tuning: ``window_days``, ``event_weights`` and ``repeats.half_life_days`` are read.
     """
-    window = (
-        events.lazy()
-        .filter(
-            pl.col("event_date").is_between(as_of - timedelta(days=tuning.window_days - 1), as_of),
-            pl.col("product_id").is_not_null(),
-        )
-        .select(
-            pl.coalesce("user_key", "anon_key").alias("person_key"),
-            "product_id", "event_type", "event_time", "event_date", "order_id", "quantity", "unit_price_micros",
-        )
-        .filter(pl.col("person_key").is_not_null())
-        .collect()
-    )  # fmt: skip
+    window = _window(events, as_of, tuning)
     bought = _kept_purchases(window, as_of, tuning)
     other = (
         window.filter(pl.col("event_type").is_in(["purchase", "return"]).not_())
@@ -53,6 +41,37 @@ def interactions(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tunin
     return INTERACTIONS.conform(_with_ratios(pairs).sort(_PAIR))
 
 
+def purchase_days(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tuning) -> pl.DataFrame:
+    """One row per person, product and day on which it was bought and not given back, in that order.
+
+    Args:
+        events: table CLEAN_EVENTS, any range of days; days outside the window are ignored.
+        as_of: the last day of the window of ``tuning.window_days`` days.
+        tuning: ``window_days`` is read.
+
+    Returns:
+        ``person_key``, ``product_id``, ``event_date``.
+    """
+    kept = orders_after_returns(_window(events, as_of, tuning)).filter(pl.col("_kept") > 0)
+    return kept.select(*_PAIR, "event_date").unique().sort(*_PAIR, "event_date")
+
+
+def _window(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tuning) -> pl.DataFrame:
+    return (
+        events.lazy()
+        .filter(
+            pl.col("event_date").is_between(as_of - timedelta(days=tuning.window_days - 1), as_of),
+            pl.col("product_id").is_not_null(),
+        )
+        .select(
+            pl.coalesce("user_key", "anon_key").alias("person_key"),
+            "product_id", "event_type", "event_time", "event_date", "order_id", "quantity", "unit_price_micros",
+        )
+        .filter(pl.col("person_key").is_not_null())
+        .collect()
+    )  # fmt: skip
+
+
 def _weight(weights: EventWeights) -> pl.Expr:
     micros = {name: round(weight * MICROS) for name, weight in weights.model_dump().items()}
     return pl.col("event_type").replace_strict(micros, default=0, return_dtype=pl.Int64).alias("_weight")
@@ -60,7 +79,7 @@ def _weight(weights: EventWeights) -> pl.Expr:
 
 def _kept_purchases(window: pl.DataFrame, as_of: date, tuning: Tuning) -> pl.DataFrame:
     """One row per person and product ever bought in the window, after returns."""
-    orders = _orders_after_returns(window)
+    orders = orders_after_returns(window)
     weight = round(tuning.event_weights.purchase * MICROS)
     kept = orders.with_columns(
         (pl.col("_lines") * weight * pl.col("_kept") // pl.col("units")).alias("_bought_weight"),
@@ -99,14 +118,18 @@ def _kept_purchases(window: pl.DataFrame, as_of: date, tuning: Tuning) -> pl.Dat
     )
 
 
-def _orders_after_returns(window: pl.DataFrame) -> pl.DataFrame:
-    """One row per person, product and order (or day, where there is no order), with the units that were kept."""
-    key = [*_PAIR, "_order"]
-    order = pl.coalesce(
+def order_name() -> pl.Expr:
+    """What a line was bought with: the order, or the day where there is no order."""
+    return pl.coalesce(
         pl.concat_str(pl.lit("order "), "order_id"), pl.concat_str(pl.lit("day "), pl.col("event_date").cast(pl.String))
     )
+
+
+def orders_after_returns(window: pl.DataFrame) -> pl.DataFrame:
+    """One row per person, product and order (`order_name`), with the units that were kept: ``_order``, ``_kept`` …"""
+    key = [*_PAIR, "_order"]
     lines = window.with_columns(
-        pl.col("quantity").abs().fill_null(1).clip(lower_bound=1).alias("units"), order.alias("_order")
+        pl.col("quantity").abs().fill_null(1).clip(lower_bound=1).alias("units"), order_name().alias("_order")
     )
     orders = (
         lines.filter(pl.col("event_type") == "purchase")

@@ -1,8 +1,13 @@
 """What most people buy lately, overall and per top category."""
 
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from recsys_assets.logic.catalog import top_category
+from recsys_assets.logic.facts import category_path
 from recsys_assets.logic.reasons import popular_text
 from recsys_assets.tables import POPULAR_ITEMS
 from recsys_assets.tuning import Tuning
@@ -48,3 +53,25 @@ def popular_items(item_stats: pl.DataFrame, catalog: pl.DataFrame, tuning: Tunin
         )
         .filter(pl.col("rank") <= tuning.popular_items)
     )  # fmt: skip
+
+
+def of_category(
+    scores: npt.NDArray[np.float64], product_ids: Sequence[str], catalog: pl.DataFrame, depth: int = 1
+) -> npt.NDArray[np.float64]:
+    """One score per product: the mean of those of its category that anybody took, so that a new one has it too.
+
+    A product without a category, or in one that nobody took anything of, gets 0.
+
+    Args:
+        scores: of each of ``product_ids``; 0 where nobody took it.
+        product_ids: the products.
+        catalog: ``product_id`` and ``category`` paths.
+        depth: parts of a path that make the category, from the top; a shorter path counts whole.
+    """
+    paths = dict(catalog.select("product_id", "category").iter_rows())
+    named = [" > ".join(category_path(paths.get(product) or "")[:depth][-1:]) for product in product_ids]
+    categories, places = np.unique(np.array(named, dtype=np.str_), return_inverse=True)
+    taken = np.bincount(places, weights=scores > 0, minlength=len(categories))
+    sums = np.bincount(places, weights=scores, minlength=len(categories))
+    means = np.divide(sums, taken, out=np.zeros(len(categories)), where=(taken > 0) & (categories != ""))
+    return np.asarray(means[places], dtype=np.float64)

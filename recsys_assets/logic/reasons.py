@@ -1,10 +1,15 @@
 """Why a product is on a list: true, counted, and recomputable from the interactions."""
 
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from recsys_assets.tuning import Tuning
 
-REASONS = ("bought_before", "similar_owned", "category_owned", "popular", "taste")
+REASONS = ("bought_before", "similar_owned", "category_owned", "popular", "pinned", "taste")
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
            "November", "December")  # fmt: skip
 
@@ -20,70 +25,73 @@ def popular_text(buyers: pl.Expr, days: int) -> pl.Expr:
     return pl.format(f"Bought by {{}} {{}} in the last {span}", buyers, _plural(buyers, "customer"))
 
 
-def with_reasons(
-    listed: pl.DataFrame,
-    catalog: pl.DataFrame,
-    item_stats: pl.DataFrame,
-    interactions: pl.DataFrame,
-    tuning: Tuning,
-) -> pl.DataFrame:
-    """``listed`` with ``reason_code``, ``reason_count`` and ``reason``: the first of these that holds.
+@dataclass(frozen=True)
+class Facts:
+    """What reasons count, per person and product: one entry each, all arrays of one length.
 
-    - ``bought_before``: days of the window on which the person bought it;
-    - ``similar_owned``: products the person bought that have it among their neighbours, as Level 1 counted;
-    - ``category_owned``: products the person bought of the same category path;
-    - ``popular``: people who bought it lately, from ``k_anonymity`` up;
-    - ``taste``: no count.
+    ``days`` of the window on which the person bought it, the last one in ``month``; ``similar``: products the person
+    bought that have it among their neighbours, as Level 1 counted; ``of_category``: products the person bought of its
+    category path, which ``category`` numbers; ``buyers``: people who bought it lately; ``pinned`` by the shop.
+    """
+
+    days: npt.NDArray[np.int32]
+    month: npt.NDArray[np.int8]
+    similar: npt.NDArray[np.int64]
+    of_category: npt.NDArray[np.int32]
+    category: npt.NDArray[np.int32]
+    buyers: npt.NDArray[np.int64]
+    pinned: npt.NDArray[np.bool_]
+
+
+def reasons(facts: Facts, category: pl.Series, tuning: Tuning) -> list[pl.Series]:
+    """``reason_code``, ``reason_count`` and ``reason``, one entry per fact: the first of these that holds.
+
+    ``bought_before``, ``similar_owned``, ``category_owned``; ``popular`` from ``k_anonymity`` buyers up; ``pinned`` and
+    ``taste``, which count nothing.
+
+    Texts are made once per code, count and month or category, and handed out: a list of 200 products has few of its
+    own, and formatting each took most of Level 2's time.
 
     Args:
-        listed: one row per person and product, with ``similar_owned`` and ``category``.
-        catalog: table CATALOG, also of products that are not recommendable.
-        item_stats: table ITEM_STATS.
-        interactions: table INTERACTIONS, at least of these people.
+        facts: what is counted.
+        category: the category path of each entry.
         tuning: ``k_anonymity`` and ``recent_days`` are read.
     """
-    people = listed.select("person_key").unique()
-    bought = (
-        interactions.filter(pl.col("purchases") > 0)
-        .join(people, on="person_key", how="semi")
-        .select("person_key", "product_id", pl.col("purchases").alias("_days"), pl.col("last_purchase_date"))
+    holds = (facts.days > 0, facts.similar > 0, facts.of_category > 0, facts.buyers >= tuning.k_anonymity, facts.pinned)
+    code = np.full(len(facts.days), len(REASONS) - 1)
+    count, about = np.zeros_like(code), np.zeros_like(code)
+    for place in reversed(range(len(holds))):  # the first that holds is written last
+        code[holds[place]] = place
+    counts: list[npt.NDArray[Any]] = [facts.days, facts.similar, facts.of_category, facts.buyers]
+    for place, counted in enumerate(counts):
+        count[code == place] = counted[code == place]
+    about[code == 0], about[code == 2] = facts.month[code == 0], facts.category[code == 2]
+    each = pl.DataFrame(
+        {"_said": (code << 56) | (about << 28) | count, "_code": code, "_count": count, "_about": about}
     )
-    of_category = (
-        bought.join(catalog.select("product_id", "category"), on="product_id")
-        .group_by("person_key", "category")
-        .agg(pl.len().cast(pl.Int64).alias("_of_category"))
-    )
-    facts = (
-        listed.join(bought, on=["person_key", "product_id"], how="left")
-        .join(of_category, on=["person_key", "category"], how="left")
-        .join(item_stats.select("product_id", pl.col("recent_buyers").alias("_buyers")), on="product_id", how="left")
-    )
-    month = pl.col("last_purchase_date").dt.month().replace_strict(dict(enumerate(_MONTHS, 1)), return_dtype=pl.String)
-    days, similar, of, buyers = (pl.col(name) for name in ("_days", "similar_owned", "_of_category", "_buyers"))
-    texts = {
-        "bought_before": pl.when(days == 1)
-        .then(pl.format("You bought this once, in {}", month))
-        .otherwise(pl.format("You bought this {} times, last in {}", days, month)),
-        "similar_owned": pl.format("Similar to {} {} in your purchase history", similar, _plural(similar, "item")),
-        "category_owned": pl.format(
-            "You bought {} {} of {}", of, _plural(of, "product"), last_category(pl.col("category"))
-        ),
-        "popular": popular_text(buyers, tuning.recent_days),
-        "taste": pl.lit("Picked from what people with your taste buy"),
-    }
-    counts = {"bought_before": days, "similar_owned": similar, "category_owned": of, "popular": buyers}
-    holds = {code: count > 0 for code, count in counts.items()} | {
-        "popular": buyers >= tuning.k_anonymity,
-        "taste": pl.lit(True),
-    }
-    code = pl.coalesce(*(pl.when(holds[code]).then(pl.lit(code)) for code in REASONS))
-    reason = pl.coalesce(*(pl.when(pl.col("reason_code") == code).then(texts[code]) for code in REASONS))
-    count = pl.coalesce(*(pl.when(pl.col("reason_code") == code).then(counts[code]) for code in counts))
-    return (
-        facts.with_columns(code.alias("reason_code"))
-        .with_columns(count.cast(pl.Int64).alias("reason_count"), reason.alias("reason"))
-        .drop("_days", "last_purchase_date", "_of_category", "_buyers")
-    )
+    texts = each.with_columns(category.alias("category")).unique("_said", maintain_order=True)
+    said = each.select("_said").join(texts.select("_said", _text(tuning)), on="_said", maintain_order="left")
+    names = pl.Series("reason_code", REASONS)
+    return [
+        names.gather(code),
+        each.select(pl.when(pl.col("_code") < len(counts)).then("_count").alias("reason_count")).to_series(),
+        said["reason"],
+    ]
+
+
+def _text(tuning: Tuning) -> pl.Expr:
+    code, count = pl.col("_code"), pl.col("_count")
+    month = pl.col("_about").replace_strict(dict(enumerate(_MONTHS, 1)), default="", return_dtype=pl.String)
+    texts = (
+        pl.when(count == 1).then(pl.format("You bought this once, in {}", month))
+        .otherwise(pl.format("You bought this {} times, last in {}", count, month)),
+        pl.format("Similar to {} {} in your purchase history", count, _plural(count, "item")),
+        pl.format("You bought {} {} of {}", count, _plural(count, "product"), last_category(pl.col("category"))),
+        popular_text(count, tuning.recent_days),
+        pl.lit("Chosen by the shop"),
+        pl.lit("Picked from what people with your taste buy"),
+    )  # fmt: skip
+    return pl.coalesce(*(pl.when(code == place).then(text) for place, text in enumerate(texts))).alias("reason")
 
 
 def _plural(count: pl.Expr, word: str) -> pl.Expr:

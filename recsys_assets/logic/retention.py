@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 
+from recsys_assets.columns import MEMBERS
 from recsys_assets.tables import DAILY_SALES, LANDING_EVENTS, LIST_COVERAGE, TABLES
 
 # What has no age. Products, users and rates hold until something newer says otherwise: what was delivered once, years
@@ -10,7 +11,7 @@ from recsys_assets.tables import DAILY_SALES, LANDING_EVENTS, LIST_COVERAGE, TAB
 _MARTS = (DAILY_SALES.name, LIST_COVERAGE.name)
 STANDING = (*(name for name in TABLES if name.startswith("landing_") and name != LANDING_EVENTS.name), *_MARTS)
 _DAILY = {table.name for table in TABLES.values() if table.partition == "daily"}
-_MODELS = tuple(f"models/{name}" for name in ("popularity", "personal", "item_cf", "als", "blend"))
+_MODELS = tuple(f"models/{name}" for name in (*MEMBERS, "blend"))
 KEPT = (*(name for name in TABLES if name not in STANDING), "choices", *_MODELS)
 
 

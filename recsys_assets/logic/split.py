@@ -48,6 +48,15 @@ class Window:
         )  # fmt: skip
 
 
+def origins(as_of: date, holdout_days: int, count: int) -> list[date]:
+    """The last day of each of ``count`` test windows, newest first, one holdout apart.
+
+    >>> origins(date(2017, 12, 31), 14, 2)
+    [datetime.date(2017, 12, 31), datetime.date(2017, 12, 17)]
+    """
+    return [as_of - timedelta(days=holdout_days * place) for place in range(count)]
+
+
 def windows(as_of: date, holdout_days: int) -> dict[str, Window]:
     """``validation`` (choices are made on it) and ``test`` (nothing is): two holdouts, one after the other.
 

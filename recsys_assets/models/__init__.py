@@ -8,38 +8,73 @@ from typing import Any
 
 import numpy as np
 
+from recsys_assets.columns import MEMBERS
 from recsys_assets.errors import NotFoundError
-from recsys_assets.logic.choices import Choices
+from recsys_assets.logic.choices import EVERYBODY, Choices
 from recsys_assets.models.base import Recommender
-from recsys_assets.models.blend import Blend
+from recsys_assets.models.blend import DEFAULT, Blend
 from recsys_assets.models.members import MEMBER_MODELS
 from recsys_assets.tuning import Tuning
 
 MODELS: dict[str, Callable[..., Recommender]] = MEMBER_MODELS | {"blend": Blend}
 
 
-def make_blend(tuning: Tuning, choices: Choices | None = None, threads: int = 0) -> Blend:
+def make_blend(tuning: Tuning, choices: Choices | None = None, threads: int = 0, *, every: bool = False) -> Blend:
     """The unfitted blend of these knobs, with what was chosen on validation (default: nothing was).
 
-    ``threads`` 0 means all cores; it never changes a result.
+    It has the members that what is published asks, and always ``item_cf``, by which similar products are found.
+
+    Args:
+        tuning: all knobs.
+        choices: by their ``kind``, the default blend's weights or chosen ones.
+        threads: 0 = all cores; never changes a result.
+        every: the default blend's weights, whatever was chosen, and beside its members those that a choice asks; where
+            nothing was chosen yet, all that it may ask.
     """
-    weight = tuning.event_weights.purchase
     chosen = choices or Choices.unchosen(tuning)
-    members: dict[str, dict[str, Any]] = {
+    weights, by_type = default_weights(tuning, chosen), {}
+    if every:
+        asked = chosen.members or (tuning.blend.members if tuning.blend.kind != "default" else ())
+        wanted = {*DEFAULT, *asked}
+    elif chosen.kind == "default":
+        wanted = {*DEFAULT}
+    else:
+        wanted = {*chosen.members, "item_cf"}
+        weights = dict(chosen.weights[EVERYBODY])
+        by_type = {kind: own for kind, own in chosen.weights.items() if kind != EVERYBODY}
+    given = _parameters(tuning, chosen)
+    types = tuple(tuning.user_types.model_dump().values())
+    members = {name: given[name] for name in MEMBERS if name in wanted and name in MEMBER_MODELS}
+    return Blend(weights=weights, members=members, by_type=by_type, types=types, threads=threads)
+
+
+def default_weights(tuning: Tuning, choices: Choices) -> dict[str, float]:
+    """The default blend's weights by member."""
+    repeat = choices.repeat_weight if choices.repeats_allowed else 0.0
+    return tuning.model_weights.model_dump() | {"personal": repeat}
+
+
+def _parameters(tuning: Tuning, choices: Choices) -> dict[str, dict[str, Any]]:
+    """Of every member that a shop's blend may have."""
+    weight = tuning.event_weights.purchase
+    return {
         "als": {
             "purchase_weight": weight,
             "factors": tuning.als.factors,
             "iterations": tuning.als.iterations,
-            "regularization": chosen.als_regularization,
+            "regularization": choices.als_regularization,
             "alpha": tuning.als.alpha,
             "seed": tuning.seed,
         },
         "item_cf": {"purchase_weight": weight, **tuning.item_cf.model_dump()},
-        "popularity": {"purchase_weight": weight},
+        "popularity": {"purchase_weight": weight, **tuning.popularity.model_dump()},
         "personal": {},
+        "linear": {"purchase_weight": weight},
+        "transitions": {},
+        "session": {},
+        "basket": {},
+        "content": {"purchase_weight": weight, "popularity_exponent": tuning.content.popularity_exponent},
     }
-    weights = tuning.model_weights.model_dump() | {"personal": chosen.repeat_weight if chosen.repeats_allowed else 0.0}
-    return Blend(weights=weights, members=members, threads=threads)
 
 
 def save(model: Recommender, folder: Path) -> None:

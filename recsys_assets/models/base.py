@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from recsys_assets.tables import MICROS
 
@@ -46,6 +47,23 @@ class Steps:
         """Nobody took anything that we know the order of."""
         empty = np.zeros(0, dtype=np.int32)
         return cls(np.zeros(people + 1, dtype=np.int64), empty, empty, empty, np.zeros(0, dtype=np.float32))
+
+    @classmethod
+    def from_frame(cls, frame: pl.DataFrame, people: npt.NDArray[np.str_], products: npt.NDArray[np.str_]) -> Steps:
+        """Rows of table STEPS, in any order; those of other people and products are left out."""
+        known = (
+            frame.join(_places(people, "person_key", "_row"), on="person_key")
+            .join(_places(products, "product_id", "_column"), on="product_id")
+            .sort("_row", "basket", "_column")
+        )
+        lengths = np.bincount(known["_row"].to_numpy(), minlength=len(people))
+        return cls(
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            known["_column"].to_numpy().astype(np.int32),
+            known["basket"].to_numpy().astype(np.int32),
+            known["visit"].to_numpy().astype(np.int32),
+            known["age_days"].to_numpy().astype(np.float32),
+        )
 
     @property
     def rows(self) -> npt.NDArray[np.int64]:
@@ -104,6 +122,9 @@ class Interactions:
         frame: pl.DataFrame,
         product_ids: npt.NDArray[np.str_] | None = None,
         person_keys: npt.NDArray[np.str_] | None = None,
+        *,
+        steps: pl.DataFrame | None = None,
+        features: Matrix | None = None,
     ) -> Interactions:
         """Matrices of table INTERACTIONS.
 
@@ -111,6 +132,8 @@ class Interactions:
             frame: table INTERACTIONS, rows in any order.
             product_ids: the columns, sorted; rows of other products are left out. Default: every product of the frame.
             person_keys: the rows, sorted; default: every person of the frame, also one left without products.
+            steps: table STEPS, rows in any order; those of other people and products are left out.
+            features: products × facts of the catalogue, in the order of ``product_ids``.
         """
         people = _sorted_ids(frame["person_key"]) if person_keys is None else person_keys
         products = _sorted_ids(frame["product_id"]) if product_ids is None else product_ids
@@ -143,6 +166,8 @@ class Interactions:
             frequency=matrix("frequency_micros", MICROS),
             purchases=matrix("purchases", 1),
             spending=matrix("spending_ratio", 1),
+            steps=Steps.none(len(people)) if steps is None else Steps.from_frame(steps, people, products),
+            features=features,
         )
 
     @property
@@ -207,6 +232,15 @@ class Neighbourly(Protocol):
         ...
 
 
+@runtime_checkable
+class Sparsely(Protocol):
+    """A model that knows nothing of most products: its scores are cheaper where they are not laid out."""
+
+    def sparse_scores(self, history: Interactions) -> Matrix:
+        """``scores`` without the zeros; each row names a column at most once, in any order."""
+        ...
+
+
 def signal(history: Interactions, purchase_weight: float) -> Matrix:
     """People × products, in purchases: the decayed purchase days; where nothing was bought, Σ weights ÷ a purchase's.
 
@@ -238,8 +272,14 @@ def names(arrays: Arrays) -> npt.NDArray[np.str_]:
 
 def one_blas_thread() -> AbstractContextManager[object]:
     """Products of matrices are then the same on any number of cores; BLAS splits its sums by threads."""
-    made: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    made: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
     return made
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The process's, looked for once: that takes milliseconds, and this is asked for every block of people."""
+    return ThreadpoolController()
 
 
 def _sorted_ids(ids: pl.Series) -> npt.NDArray[np.str_]:

@@ -2,93 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
+from recsys_assets.columns import MEMBERS
 from recsys_assets.logic.choices import Choices
-from recsys_assets.models.base import Floats, Interactions
-from recsys_assets.models.blend import MEMBERS, Blend
+from recsys_assets.logic.compiled import CORES, compiled
+from recsys_assets.models.base import Floats, Interactions, one_blas_thread
+from recsys_assets.models.blend import Blend
+from recsys_assets.models.fused import Mask, Said, counted, separated, values_at
 from recsys_assets.models.item_cf import ItemCf
-from recsys_assets.models.top import Picks, block_size, top
+from recsys_assets.models.top import Picks, Places, block_size
 from recsys_assets.tables import CANDIDATES
 from recsys_assets.tuning import Tuning
+
+_Made = TypeVar("_Made")
+Reorder = Callable[[Picks, Said, Interactions], Picks]
 
 
 def candidates(
     blend: Blend,
     interactions: Interactions,
-    listable: npt.NDArray[np.bool_],
+    listable: Mask,
     choices: Choices,
     tuning: Tuning,
     *,
+    reorder: Reorder | None = None,
     block: int | None = None,
+    threads: int = 0,
 ) -> Iterator[pl.DataFrame]:
     """Tables CANDIDATES, one per block of people in order of their keys; the rows of a person are best first.
 
     Of each person the ``candidate_pool_size`` best listable products, of which at least ``served_new_at_least`` were
     not bought before; bought ones only where the choices allow repeats. A person without any history gets what is
-    popular. ``score`` is Σ weight × member over the row's own members, rounded to 6 decimals; ties go to the lower
-    product id. Memory is bounded by the block: about ten dense matrices of people × products.
+    popular. ``score`` is Σ weight × member over the row's own members, rounded to 6 decimals, or what ``reorder``
+    makes of it; ties go to the lower product id. Members that the blend lacks are null.
+
+    Blocks are made side by side, as many as there are threads; memory is bounded by them, about six dense matrices of
+    people × products each.
 
     Args:
-        blend: fitted; its weights are those that the choices give.
+        blend: fitted, and has met the people to ask; its weights are those that the choices give.
         interactions: who gets candidates, with the columns of the training.
         listable: per column, whether it may be listed.
         choices: whether repeats are allowed.
         tuning: ``candidate_pool_size`` and ``served_new_at_least`` are read.
+        reorder: gives the candidates of a block new scores, and their order; see `learned.Learned`.
         block: people per block; default ``block_size``.
+        threads: 0 = all cores; never changes a result.
     """
     assert np.array_equal(blend.product_ids, interactions.product_ids), "columns differ from those of the training"
     assert listable.shape == interactions.product_ids.shape
     size = block or block_size(len(interactions.product_ids))
     near = _near(blend)
     names = pl.Series(interactions.product_ids.tolist(), dtype=pl.String)
-    for start in range(0, len(interactions.person_keys), size):
+
+    def made(start: int) -> pl.DataFrame:
         history = interactions.rows(start, start + size)
-        members = blend.members(history)
-        scores = blend.combine(members)
-        scores[:, ~listable] = 0
-        picks, purchased = _pool(history, scores, choices, tuning)
+        said = blend.said(history)
+        picks = picked(said, blend, history, listable, choices, tuning)
+        if reorder is not None:
+            picks = reorder(picks, said, history)
         keys = pl.Series(history.person_keys.tolist(), dtype=pl.String)
-        similar = (history.owned @ near).toarray()[picks.rows, picks.columns]
-        yield CANDIDATES.conform(
+        members = said.at(picks.rows, picks.columns)
+        missing = pl.Series([None], dtype=pl.Float32).new_from_index(0, len(picks.rows))
+        return CANDIDATES.conform(
             pl.DataFrame(
                 {
                     "person_key": keys.gather(picks.rows),
                     "product_id": names.gather(picks.columns),
                     "score": picks.scores,
-                    **{name: members[name][picks.rows, picks.columns] for name in MEMBERS},
-                    "purchased": purchased,
-                    "similar_owned": similar.astype(np.int64),
+                    **{name: members.get(name, missing) for name in MEMBERS},
+                    "purchased": values_at(history.purchases, picks.rows, picks.columns) > 0,
+                    "similar_owned": counted(near, history, picks.rows, picks.columns),
                 }
             )
         )
 
+    with one_blas_thread():
+        yield from side_by_side(made, range(0, len(interactions.person_keys), size), threads)
 
-def _pool(
-    history: Interactions, scores: Floats, choices: Choices, tuning: Tuning
-) -> tuple[Picks, npt.NDArray[np.bool_]]:
-    """The picks of a block and whether each was bought before; ``scores`` is overwritten."""
-    size = tuning.candidate_pool_size
-    owned = history.purchases.tocoo()
-    rows, columns = owned.row.astype(np.int64), owned.col.astype(np.int64)
-    bought = scores[rows, columns]
-    scores[rows, columns] = 0
-    new = top(scores, size)
-    if not choices.repeats_allowed:
-        return new, np.zeros(len(new.rows), dtype=np.bool_)
-    said = bought > 0
-    repeat = Picks.ordered(rows[said], columns[said], bought[said])
-    # Room is kept for the new products that the served list needs; the rest goes to the best of all.
-    sure = new.ranks() < tuning.served_new_at_least
-    room = size - np.bincount(new.rows[sure], minlength=len(scores))
-    rest = new.where(~sure).and_also(repeat)
-    picks = new.where(sure).and_also(rest.where(rest.ranks() < room[rest.rows]))
-    return picks, np.asarray(history.purchases[picks.rows, picks.columns]).ravel() > 0
+
+def picked(said: Said, blend: Blend, history: Interactions, listable: Mask, choices: Choices, tuning: Tuning) -> Picks:
+    """The candidates of a block of people under the blend's weights, best first."""
+    new, repeat = separated(said.combined(blend.weights_of(history)), listable, history, tuning.candidate_pool_size)
+    return mixed(new, repeat, len(history.person_keys), tuning) if choices.repeats_allowed else new
+
+
+def mixed(new: Picks, repeat: Picks, people: int, tuning: Tuning) -> Picks:
+    """The best of both, each by row, best first; room is kept for the new products that the served list needs."""
+    starts, old_starts = (np.searchsorted(picks.rows, np.arange(people + 1)) for picks in (new, repeat))
+    made: tuple[Places, Places, Floats] = _mixed(
+        starts, old_starts, new.columns, new.scores, repeat.columns, repeat.scores,
+        tuning.served_new_at_least, tuning.candidate_pool_size,
+    )  # fmt: skip
+    return Picks(*made)
+
+
+@compiled
+def _mixed(
+    new_starts: Places,
+    old_starts: Places,
+    new: Places,
+    new_scores: Floats,
+    old: Places,
+    old_scores: Floats,
+    sure: int,
+    size: int,
+) -> tuple[Places, Places, Floats]:
+    rows = np.empty(len(new) + len(old), dtype=np.int64)
+    columns = np.empty(len(rows), dtype=np.int64)
+    scores = np.empty(len(rows), dtype=np.float32)
+    made = 0
+    for row in range(len(new_starts) - 1):
+        first, last = new_starts[row], new_starts[row + 1]
+        other, end = old_starts[row], old_starts[row + 1]
+        # New products that are sure of their place, and how many more of each kind are among the best of the rest.
+        until = min(first + sure, last)
+        room = size - (until - first)
+        stop = other
+        while room > 0 and (until < last or stop < end):
+            if stop == end or (
+                until < last
+                and (
+                    new_scores[until] > old_scores[stop]
+                    or (new_scores[until] == old_scores[stop] and new[until] < old[stop])
+                )
+            ):
+                until += 1
+            else:
+                stop += 1
+            room -= 1
+        while first < until or other < stop:
+            rows[made] = row
+            if other == stop or (
+                first < until
+                and (
+                    new_scores[first] > old_scores[other]
+                    or (new_scores[first] == old_scores[other] and new[first] < old[other])
+                )
+            ):
+                columns[made], scores[made] = new[first], new_scores[first]
+                first += 1
+            else:
+                columns[made], scores[made] = old[other], old_scores[other]
+                other += 1
+            made += 1
+    return rows[:made], columns[:made], scores[:made]
+
+
+def side_by_side(work: Callable[[int], _Made], starts: range, threads: int) -> Iterator[_Made]:
+    """What ``work`` makes of each start, in order; no more of them are in hand than there are threads, and one."""
+    at_once = threads or CORES
+    if at_once == 1 or len(starts) < 2:
+        yield from map(work, starts)
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        running: deque[Future[_Made]] = deque()
+        for start in starts:
+            running.append(pool.submit(work, start))
+            if len(running) > at_once:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def _near(blend: Blend) -> sp.csr_matrix[np.int32]:

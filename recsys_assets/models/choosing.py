@@ -1,6 +1,6 @@
 """What a shop's validation window chooses: parameters, and whether lists may hold what was bought before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,25 +9,33 @@ import numpy.typing as npt
 from recsys_assets.logic.bootstrap import interval, resampled_means
 from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.metrics import per_person
-from recsys_assets.models import make_blend
-from recsys_assets.models.blend import MEMBERS, best_is_one
+from recsys_assets.models import default_weights, make_blend
+from recsys_assets.models.blend import Blend, best_is_one
 from recsys_assets.models.calibration import calibrate
 from recsys_assets.models.holdout import TARGETS, Holdout, Lists, list_for_all
+from recsys_assets.models.learned import chosen_lists, learn
+from recsys_assets.models.members import MEMBER_MODELS
 from recsys_assets.models.top import block_size, top
 from recsys_assets.tuning import Tuning
 
 Progress = Callable[[str], None]
 
 
-def choose(held: Holdout, tuning: Tuning, threads: int, progress: Progress) -> tuple[Choices, Lists]:
-    """What the window chose, and its lists of every model; ``published`` ones are those of the choice."""
+def choose(
+    held: Holdout, tuning: Tuning, threads: int, progress: Progress, early: Sequence[Holdout] = ()
+) -> tuple[Choices, Lists]:
+    """What the window chose, and its lists of every model; ``published`` ones are those of the choice.
+
+    ``early`` is people of the window as they were after their first interactions, see `learned.learn`.
+    """
     choices = _choose_regularization(held, tuning, threads, progress)
-    blend = make_blend(tuning, choices, threads)
+    blend = make_blend(tuning, choices, threads, every=True)
+    progress(f"validation: fitting {', '.join(blend.names)} on days before the window")
     blend.fit(held.train)
     progress(f"validation: ranking for {len(held.history.person_keys)} people")
     lists = list_for_all(held, blend, tuning.repeats.weights, tuning)
 
-    k = _choice_k(tuning)
+    k = choice_k(tuning)
     some = held.relevant["all"] > 0
 
     def figure(model: str) -> npt.NDArray[np.float64]:
@@ -45,6 +53,11 @@ def choose(held: Holdout, tuning: Tuning, threads: int, progress: Progress) -> t
         f"{never.mean() + gain.mean():.4f} with weight {best})"
     )
     choices = replace(choices, repeats_allowed=allowed, repeat_weight=best)
+    if tuning.blend.kind != "default" and len(some) >= tuning.blend.people_to_weigh:
+        default = default_weights(tuning, choices)
+        choices, learned = learn(held, blend, choices, default, k, tuning, threads, progress, early)
+        progress(f"validation: {choices.kind} is published")
+        lists |= learned
     published = published_lists(lists, choices)
     return (
         replace(
@@ -61,7 +74,7 @@ def choose(held: Holdout, tuning: Tuning, threads: int, progress: Progress) -> t
 def _choose_regularization(held: Holdout, tuning: Tuning, threads: int, progress: Progress) -> Choices:
     """The best of ``als.regularizations`` by NDCG on new products: what suits a shop depends on its size."""
     choices = Choices.unchosen(tuning)
-    k = _choice_k(tuning)
+    k = choice_k(tuning)
     some = held.relevant["new"] > 0
     best = -1.0
     for regularization in tuning.als.regularizations:
@@ -89,10 +102,30 @@ def _choose_regularization(held: Holdout, tuning: Tuning, threads: int, progress
 
 def published_lists(lists: Lists, choices: Choices) -> Lists:
     """The lists of the named models; those of the choice are named ``published``, the other trials dropped."""
-    chosen = f"repeat {choices.repeat_weight}" if choices.repeats_allowed else "never"
-    kept = {key: listed for key, listed in lists.items() if key[0] in {*MEMBERS, "blend", "random", "ceiling"}}
+    default = f"repeat {choices.repeat_weight}" if choices.repeats_allowed else "never"
+    chosen = default if choices.kind == "default" else choices.kind
+    named = {*MEMBER_MODELS, "blend", "weights", "learned", "random", "ceiling"}
+    kept = {key: listed for key, listed in lists.items() if key[0] in named}
     return kept | {("published", target): lists[chosen, target] for target in TARGETS}
 
 
-def _choice_k(tuning: Tuning) -> int:
+def lists_of(
+    held: Holdout, blend: Blend, choices: Choices, tuning: Tuning, threads: int = 0, *, whole: bool = False
+) -> Lists:
+    """Lists of every model on a window on which nothing was chosen, of each kind that was tried, and ``published``.
+
+    Args:
+        held: the window.
+        blend: fitted on its training; made with ``every`` member, under the default blend's weights without repeats.
+        choices: of an earlier window.
+        tuning: all knobs.
+        threads: 0 = all cores; never changes a result.
+        whole: measure the whole ranking too, see `list_for_all`.
+    """
+    lists = list_for_all(held, blend, [choices.repeat_weight], tuning, whole=whole)
+    return published_lists(lists | chosen_lists(held, blend, choices, tuning, threads), choices)
+
+
+def choice_k(tuning: Tuning) -> int:
+    """The K at which choices are made: the largest measured one up to 10."""
     return max((k for k in tuning.evaluation.ks if k <= 10), default=min(tuning.evaluation.ks))

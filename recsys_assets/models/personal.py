@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_assets.models.base import Arrays, Floats, Interactions, names
+from recsys_assets.models.base import Arrays, Floats, Interactions, Matrix, names
 
 
 class Personal:
@@ -30,6 +30,10 @@ class Personal:
     def scores(self, history: Interactions) -> Floats:
         """People × products, float32."""
         return history.frequency.toarray().astype(np.float32, copy=False)
+
+    def sparse_scores(self, history: Interactions) -> Matrix:
+        """The same without zeros."""
+        return history.frequency
 
     def arrays(self) -> Arrays:
         """Item-side arrays."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,15 @@ class Pool:
         """The same entries with more features."""
         added = [np.asarray(values, dtype=np.float32)[:, None] for values in others.values()]
         return Pool(self.rows, self.columns, np.hstack([self.features, *added]), (*self.names, *others))
+
+    def select(self, names: Sequence[str]) -> Pool:
+        """The same entries with the features of ``names``, in that order."""
+        places = [self.names.index(name) for name in names]
+        return Pool(self.rows, self.columns, np.ascontiguousarray(self.features[:, places]), tuple(names))
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Pool:
+        """The entries of ``mask``; rows keep their numbers."""
+        return Pool(self.rows[mask], self.columns[mask], self.features[mask], self.names)
 
     def groups(self, people: int) -> Places:
         """Entries per person, as LightGBM wants them; people without entries count 0."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from recsys_assets.logic.compiled import compiled
 from recsys_assets.logic.metrics import Counts, Hits
 from recsys_assets.models.base import Floats
-from recsys_assets.models.compiled import compiled
 from recsys_assets.models.pool import Pool
 
 Figure = Callable[[Hits, Counts, int], npt.NDArray[np.float64]]

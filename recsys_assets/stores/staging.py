@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from recsys_assets.columns import MEMBERS
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.hashing import in_order
 from recsys_assets.logic.recommendation_ids import recommendation_id
@@ -95,26 +96,30 @@ def copy_rows(frame: pl.DataFrame, generation: int, columns: Sequence[str]) -> I
 
 ARRAYS = (
     "product_id", "score", "als", "item_cf", "popularity", "personal", "confidence", "price_micros", "category",
-    "reason_code", "reason_count", "reason", "purchased", "position",
+    "reason_code", "reason_count", "reason", "purchased", "position", "linear", "transitions", "session", "basket",
+    "content",
 )  # fmt: skip
 
 
 def copy_lists(frames: Marked, generation: int) -> Iterator[bytes]:
-    """COPY text of the table lists, one line per person."""
+    """COPY text of the table lists, one line per person; arrays of members that nobody was asked about are empty."""
     columns = ("person_key", "_mark", "_recommendation_id", *ARRAYS)
     line = pl.concat_str([pl.lit(str(generation)), *(pl.col(column) for column in columns)], separator="\t")
     for piece in _by_person(frames.lists, ROWS_PER_PIECE):
         texts = zip(ARRAYS, _texts(piece, ARRAYS, _ARRAY_ESCAPES), strict=True)
+        unused = {name for name in MEMBERS if piece[name].null_count() == piece.height}
         elements = [
             (pl.format('"{}"', text) if piece.schema[column] == pl.String else text).fill_null("NULL").alias(column)
             for column, text in texts
+            if column not in unused
         ]
         # One lazy query: between calls of its own this thread would wait for the one that sends.
         lines = (
             piece.lazy()
             .select("person_key", *elements)
             .group_by("person_key", maintain_order=True)
-            .agg(("{" + pl.col(column).str.join(",") + "}").alias(column) for column in ARRAYS)
+            .agg(("{" + pl.col(column).str.join(",") + "}").alias(column) for column in ARRAYS if column not in unused)
+            .with_columns(pl.lit("{}").alias(name) for name in sorted(unused))
             .join(frames.people.lazy(), on="person_key", how="left", maintain_order="left")
             .select(line)
             .collect()

@@ -43,10 +43,10 @@ _METRICS_AT_ONCE = 1000
 def metric_name(metric: str, k: int, *groups: str) -> str:
     """A figure's name in MLflow, whose pages draw names with the same groups together.
 
-    >>> metric_name("ndcg", 10, "test", "new")
-    'test/new/ndcg_at_10'
+    >>> metric_name("ndcg", 10, "test", "new"), metric_name("auc", 0, "test", "new")  # 0: of the whole ranking
+    ('test/new/ndcg_at_10', 'test/new/auc')
     """
-    return "/".join([*groups, f"{metric}_at_{k}"])
+    return "/".join([*groups, f"{metric}_at_{k}" if k else metric])
 
 
 @dataclass(frozen=True)
@@ -170,8 +170,9 @@ class Tracking:
         dagster_run_id: str,
         settings_hash: str,
         parameters: Mapping[str, str | float | int],
+        parent: Run | None = None,
     ) -> Run:
-        """Starts the record of model ``name`` trained on the data of ``day``.
+        """Starts the record of model ``name`` trained on the data of ``day``; MLflow shows it below ``parent``.
 
         A day that is trained again supersedes: once the new run is FINISHED, the older ones of that model and day are
         tagged with it (not deleted, since a registered version may stand on them). One that is still RUNNING was
@@ -185,7 +186,7 @@ class Tracking:
             "data_day": day.isoformat(),
             "dagster_run_id": dagster_run_id,
             "settings_hash": settings_hash,
-        }
+        } | ({"mlflow.parentRunId": parent.run_id} if parent else {})
         with _answering():
             older = self._runs(experiment, f"tags.model = '{name}' AND tags.data_day = '{day}'")
             for run in older:

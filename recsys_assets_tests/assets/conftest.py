@@ -12,6 +12,8 @@ from recsys_assets.local.supervisor import Servers, platform_environment, server
 from recsys_assets.settings import CHECKOUT, Home, Settings, Source
 from recsys_assets_tests.assets import made_shop
 
+RUN_JOB = "recsys_assets_tests.assets.run_job"
+
 
 @dataclass(frozen=True)
 class Shop:
@@ -21,17 +23,19 @@ class Shop:
     home: Home
     servers: Servers
 
-    def start(self, job: str, first: object, last: object, **variables: str) -> "subprocess.Popen[str]":
-        """A job that has begun; its log is its stderr, its result its stdout."""
+    def start(
+        self, job: str, first: object, last: object, module: str = RUN_JOB, **variables: str
+    ) -> "subprocess.Popen[str]":
+        """A job that has begun, by `RUN_JOB` or a module like it; its log is its stderr, its result its stdout."""
         environment = platform_environment(self.settings, self.home, self.servers) | variables
-        command = [sys.executable, "-m", "recsys_assets_tests.assets.run_job", job, str(first), str(last)]
+        command = [sys.executable, "-m", module, job, str(first), str(last)]
         return subprocess.Popen(
             command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    def run(self, job: str, first: object, last: object, **variables: str) -> dict[str, Any]:
+    def run(self, job: str, first: object, last: object, module: str = RUN_JOB, **variables: str) -> dict[str, Any]:
         """What a job told when it ended."""
-        with self.start(job, first, last, **variables) as process:
+        with self.start(job, first, last, module, **variables) as process:
             out, log = process.communicate()
         assert out, log[-4000:]
         told: dict[str, Any] = json.loads(out.splitlines()[-1])

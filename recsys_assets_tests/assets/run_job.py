@@ -1,6 +1,7 @@
 """`python -m recsys_assets_tests.assets.run_job JOB FIRST LAST`: one job in this process, for the home of RECSYS_HOME.
 
-Prints one JSON line: whether it succeeded, each failed step's reason, and per asset what its materializations say.
+Prints one JSON line: whether it succeeded, each failed step's reason and what an alert would say of it, and per asset
+what its materializations say.
 """
 
 import json
@@ -11,6 +12,7 @@ import dagster as dg
 
 
 def main(job: str, first: str, last: str) -> None:
+    from recsys_assets.assets.failures import alert_of
     from recsys_assets.definitions import defs  # opens the home
 
     tags = {"dagster/partition": first}
@@ -18,8 +20,12 @@ def main(job: str, first: str, last: str) -> None:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     with dg.DagsterInstance.ephemeral() as instance:
         result = defs().resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+        run = instance.get_run_by_id(result.run_id)
+        assert run is not None
+        alert = "" if result.success else alert_of(instance, run, "", "our shop", "").text()
     told: dict[str, Any] = {
         "success": result.success,
+        "alert": alert,
         "failures": [
             event.step_failure_data.user_failure_data.description
             if event.step_failure_data.user_failure_data

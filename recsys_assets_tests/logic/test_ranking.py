@@ -1,4 +1,5 @@
 import json
+from datetime import date
 
 import polars as pl
 import pytest
@@ -7,12 +8,13 @@ from hypothesis import strategies as st
 
 from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.popular import popular_items
-from recsys_assets.logic.ranking import rank
+from recsys_assets.logic.ranking import Ranking
 from recsys_assets.logic.reasons import REASONS
-from recsys_assets.tables import CANDIDATES, LISTS, POPULAR_ITEMS
+from recsys_assets.tables import CANDIDATES, LISTS, POPULAR_ITEMS, REPURCHASE_CYCLES, USER_PROFILES
 from recsys_assets.tuning import Tuning
 from recsys_assets_tests.models.builders import bought, catalog, rows, stats
 
+DAY = date(2024, 12, 31)
 CHOICES = Choices(True, 1.0, 1.0, ((0.0, 1.0), (0.0, 0.1)), ((0.0, 2.0), (0.2, 0.6)))
 TUNING = Tuning(served_list_size=20, served_new_at_least=5)
 
@@ -33,9 +35,13 @@ def ranked(
     out: tuple[str, ...] = (),
     tuning: Tuning = TUNING,
 ) -> pl.DataFrame:
-    made = rank(
-        rows(CANDIDATES, given_rows), catalog(products, out), stats(buyers or {}), bought(history or []),
-        choices=CHOICES, tuning=tuning,
+    made = (
+        Ranking(
+            catalog(products, out), stats(buyers or {}), bought(history or []), USER_PROFILES.empty(),
+            REPURCHASE_CYCLES.empty(), as_of=DAY, choices=CHOICES, tuning=tuning,
+        )
+        .rank(rows(CANDIDATES, given_rows))
+        .lists
     )  # fmt: skip
     assert made.equals(LISTS.conform(made))
     return made
@@ -67,10 +73,10 @@ def test_confidence_is_read_off_the_curve_of_its_kind() -> None:
 
 def test_without_a_calibration_confidence_is_unknown() -> None:
     unknown = Choices.unchosen(TUNING)
-    made = rank(
-        rows(CANDIDATES, [candidate("p", "a", 1.0)]), catalog({"a": None}), stats({}), bought([]),
-        choices=unknown, tuning=TUNING,
-    )  # fmt: skip
+    made = Ranking(
+        catalog({"a": None}), stats({}), bought([]), USER_PROFILES.empty(), REPURCHASE_CYCLES.empty(),
+        as_of=DAY, choices=unknown, tuning=TUNING,
+    ).rank(rows(CANDIDATES, [candidate("p", "a", 1.0)])).lists  # fmt: skip
     assert made["confidence"].to_list() == [None]
 
 

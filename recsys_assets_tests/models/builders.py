@@ -1,11 +1,14 @@
 """Tiny shops whose answers are known."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 
-from recsys_assets.models.base import Interactions
+from recsys_assets.models.base import Interactions, Steps
 from recsys_assets.tables import CATALOG, CLEAN_EVENTS, INTERACTIONS, ITEM_STATS, MICROS, Table
 
 
@@ -120,4 +123,24 @@ def random_shop(people: int = 40, products: int = 30, seed: int = 1) -> Interact
         for product in range(products)
         if random.random() < 0.25
     ]
-    return Interactions.from_frame(bought(pairs))
+    return described(in_order(Interactions.from_frame(bought(pairs)), random), random)
+
+
+def in_order(shop: Interactions, random: np.random.Generator, size: int = 3) -> Interactions:
+    """``shop`` with steps: each person took their products in some order, ``size`` at a time, a visit per basket."""
+    indptr, columns = shop.purchases.indptr.astype(np.int64), shop.purchases.indices.astype(np.int32)
+    baskets = np.concatenate([np.arange(length) // size for length in np.diff(indptr)]).astype(np.int32)
+    shuffled = np.concatenate([random.permutation(columns[a:b]) for a, b in pairwise(indptr)])
+    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    last = np.array([baskets[stop - 1] for stop in indptr[1:]])
+    columns = shuffled[np.lexsort((shuffled, baskets, rows))]
+    ages = (last[rows] - baskets + 1).astype(np.float32)
+    return replace(shop, steps=Steps(indptr, columns, baskets, baskets, ages))
+
+
+def described(shop: Interactions, random: np.random.Generator, facts: int = 7) -> Interactions:
+    """``shop`` with features: three of so many facts are true of each product."""
+    said = np.zeros((len(shop.product_ids), facts), dtype=np.float32)
+    for row in said:
+        row[random.permutation(facts)[:3]] = np.float32(1 / np.sqrt(3))
+    return replace(shop, features=sp.csr_matrix(said))

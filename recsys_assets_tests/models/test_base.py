@@ -12,7 +12,7 @@ People = list[list[int]]
 def steps(people: People) -> Steps:
     """Each person's columns, oldest first, one basket each."""
     lengths = [len(columns) for columns in people]
-    order = np.concatenate([np.arange(length) for length in lengths] or [np.zeros(0)]).astype(np.int32)
+    order = np.concatenate([np.arange(length) for length in lengths] or [np.zeros(0, dtype=np.int64)]).astype(np.int32)
     return Steps(
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         np.array([column for columns in people for column in columns], dtype=np.int32),

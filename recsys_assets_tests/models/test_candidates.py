@@ -5,7 +5,7 @@ import pytest
 from recsys_assets.logic.choices import Choices
 from recsys_assets.models import make_blend
 from recsys_assets.models.base import Interactions
-from recsys_assets.models.blend import MEMBERS, Blend
+from recsys_assets.models.blend import DEFAULT, Blend
 from recsys_assets.models.candidates import candidates
 from recsys_assets.models.item_cf import ItemCf
 from recsys_assets.models.similar import similar_items
@@ -34,7 +34,7 @@ def test_a_row_is_the_sum_of_its_members() -> None:
     made = every(shop, REPEATS)
     assert made.equals(CANDIDATES.conform(made))
     weights = fitted(shop, REPEATS).weights
-    total = sum(np.float32(weights[name]) * made[name].to_numpy() for name in MEMBERS)
+    total = sum(np.float32(weights[name]) * made[name].to_numpy() for name in DEFAULT)
     np.testing.assert_allclose(made["score"].to_numpy(), total, atol=2e-6)
     assert made["score"].is_not_nan().all()
 
@@ -43,7 +43,7 @@ def test_the_block_changes_at_most_the_last_digit() -> None:
     """BLAS has other kernels for other shapes; the block is a function of the catalogue, so days stay reproducible."""
     shop = random_shop()
     one, other = (every(shop, REPEATS, block).sort("person_key", "product_id") for block in (7, 1000))
-    assert one.drop("score", *MEMBERS).equals(other.drop("score", *MEMBERS))
+    assert one.drop("score", *DEFAULT).equals(other.drop("score", *DEFAULT))
     np.testing.assert_allclose(one["score"].to_numpy(), other["score"].to_numpy(), atol=5e-6)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from recsys_assets.logic.choices import Choices
 from recsys_assets.models.evaluation import Evaluation, evaluate
-from recsys_assets.tables import COMPARISONS, EVALUATION
+from recsys_assets.tables import COMPARISONS, EVALUATION, SLICES
 from recsys_assets.tuning import Als, Repeats, Tuning
 from recsys_assets.tuning import Evaluation as Protocol
 from recsys_assets_tests.models.builders import event, events
@@ -76,13 +76,18 @@ def test_the_shop_may_overrule_validation() -> None:
 
 
 def test_tables_have_their_columns_and_unique_rows(repeating: Evaluation) -> None:
-    for table, frame in ((EVALUATION, repeating.metrics), (COMPARISONS, repeating.comparisons)):
+    whole = ["coverage", "calibration_error", "brier"]  # of everybody at once: no interval
+    measured = repeating.metrics.filter(pl.col("metric").is_in(whole).not_())
+    assert set(whole) <= set(repeating.metrics.filter(pl.col("split") == "test")["metric"])
+    assert repeating.metrics.height > measured.height
+    tables = ((EVALUATION, measured), (COMPARISONS, repeating.comparisons), (SLICES, repeating.slices))
+    for table, frame in tables:
         assert frame.equals(table.conform(frame))
         assert not frame.select(table.grain).is_duplicated().any()
         assert frame.null_count().sum_horizontal()[0] == 0
-        assert set(frame["split"]) == {"validation", "test"}
-    assert (repeating.metrics["low"] <= repeating.metrics["value"] + 1e-9).all()
-    assert (repeating.metrics["high"] >= repeating.metrics["value"] - 1e-9).all()
+        assert set(frame["split"]) == ({"test"} if table is SLICES else {"validation", "test"})
+    assert (measured["low"] <= measured["value"] + 1e-9).all()
+    assert (measured["high"] >= measured["value"] - 1e-9).all()
 
 
 def test_differences_are_those_of_the_figures(repeating: Evaluation) -> None:

@@ -1,9 +1,12 @@
-"""Loops over neighbours that no matrix product says, compiled by numba when they are first called."""
+"""Loops that no column or matrix operation says, compiled by numba when they are first called."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from numba import njit
+from numba import config, njit
+
+# Threads where none are asked for: the cores that this process may use.
+CORES = int(config.NUMBA_NUM_THREADS)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

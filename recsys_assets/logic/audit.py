@@ -1,0 +1,181 @@
+"""An auditor: recomputes from clean events why each product is on a list, with code of its own.
+
+It shares nothing with what made the reasons but the rules as the README states them, and is written in plain loops
+where that is written in frames, so that one mistake is not made twice.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+Owned = Mapping[str, Sequence[date]]
+_BOUGHT, _RETURNED = "purchase", "return"
+
+
+@dataclass(frozen=True)
+class Falsehood:
+    """A reason that the events do not bear out: what the list says, and what it should say."""
+
+    person_key: str
+    product_id: str
+    code: str
+    said: str
+    true: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How many reasons were recomputed, and those that are false."""
+
+    checked: int
+    false: tuple[Falsehood, ...]
+
+    def __str__(self) -> str:
+        """Counts by code; no person and no product."""
+        if not self.false:
+            return f"{self.checked:,} reasons recomputed from clean_events, all true"
+        codes = ", ".join(f"{code} {count:,}" for code, count in sorted(Counter(f.code for f in self.false).items()))
+        return f"{len(self.false):,} of {self.checked:,} reasons do not follow from clean_events: {codes}"
+
+
+def audit(
+    lists: pl.DataFrame,
+    events: pl.DataFrame,
+    categories: Mapping[str, str | None],
+    neighbours: Mapping[str, Collection[str]],
+    as_of: date,
+    *,
+    window_days: int,
+    recent_days: int,
+    least_buyers: int,
+    pinned: Collection[str] = (),
+) -> Audit:
+    """Every reason of ``lists`` against the events: its code, its count and its words.
+
+    The first reason that holds has to be given. Of a pinned product, which nothing put forward, any one that holds.
+
+    Args:
+        lists: table LISTS, whole or of some people.
+        events: table CLEAN_EVENTS of everybody, as models are shown them; days outside the window are ignored.
+        categories: product → category path, of the whole catalogue.
+        neighbours: product → the products that the model holds to be near it.
+        as_of: last day of the window.
+        window_days: its length.
+        recent_days: what "lately" is.
+        least_buyers: people from which a count of buyers is told.
+        pinned: products that the shop puts into every list.
+    """
+    first = as_of - timedelta(window_days - 1)
+    inside = events.filter(pl.col("event_date").is_between(first, as_of), pl.col("product_id").is_not_null())
+    lately = max(first, as_of - timedelta(recent_days - 1))
+    buyers = _buyers(inside, lately)
+    owned = _owned(inside, set(lists["person_key"].unique().to_list()))
+    pinned = set(pinned)
+    false: list[Falsehood] = []
+    columns = ("person_key", "product_id", "reason_code", "reason_count", "reason")
+    of: str | None = None
+    near: Counter[str] = Counter()
+    alike: Counter[str] = Counter()
+    for person, product, code, count, reason in lists.select(columns).sort("person_key").iter_rows():
+        if person != of:
+            of, mine = person, owned.get(person, {})
+            near = Counter(other for one in mine for other in neighbours.get(one, ()))
+            alike = Counter(path for one in mine if (path := categories.get(one)) is not None)
+        path = categories.get(product)
+        days = owned.get(person, {}).get(product, ())
+        true = list(
+            _reasons(
+                days, near[product], alike[path] if path is not None else 0, path,
+                buyers.get(product, 0), least_buyers, recent_days, product in pinned,
+            )
+        )  # fmt: skip
+        if (code, count, reason) not in (true if product in pinned else true[:1]):
+            false.append(Falsehood(person, product, str(code), str(reason), true[0][2]))
+    return Audit(lists.height, tuple(false))
+
+
+def _reasons(
+    days: Sequence[date], near: int, alike: int, path: str | None, buyers: int, least: int, recent: int, pinned: bool
+) -> Iterator[tuple[str, int | None, str]]:
+    """Code, count and words of each reason that holds, the first one first."""
+    if len(days) == 1:
+        yield "bought_before", 1, f"You bought this once, in {days[0]:%B}"
+    elif days:
+        yield "bought_before", len(days), f"You bought this {len(days)} times, last in {max(days):%B}"
+    if near:
+        yield "similar_owned", near, f"Similar to {_counted(near, 'item')} in your purchase history"
+    if alike and path is not None:
+        yield "category_owned", alike, f"You bought {_counted(alike, 'product')} of {path.split('>')[-1].strip()}"
+    if buyers >= max(least, 1):
+        span = "day" if recent == 1 else f"{recent} days"
+        yield "popular", buyers, f"Bought by {_counted(buyers, 'customer')} in the last {span}"
+    if pinned:
+        yield "pinned", None, "Chosen by the shop"
+    yield "taste", None, "Picked from what people with your taste buy"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _buyers(events: pl.DataFrame, lately: date) -> dict[str, int]:
+    """Product → people who bought it since ``lately``, whatever they gave back."""
+    bought = events.filter(pl.col("event_type") == _BOUGHT, pl.col("event_date") >= lately)
+    pairs = bought.select(pl.coalesce("user_key", "anon_key"), "product_id").unique()
+    return Counter(pairs["product_id"].to_list())
+
+
+@dataclass
+class _Order:
+    """What one person bought of one product at once: when, and how much of it is left."""
+
+    name: str
+    day: date
+    at: datetime
+    units: int
+
+
+def _owned(events: pl.DataFrame, people: Collection[str]) -> dict[str, dict[str, list[date]]]:
+    """Person → product → the days on which it was bought and not given back."""
+    orders: dict[tuple[str, str], dict[str, _Order]] = defaultdict(dict)
+    returns: list[tuple[str, str, str, datetime, int]] = []
+    for person, product, kind, day, at, name, units in _lines(events, people):
+        if kind == _RETURNED:
+            returns.append((person, product, name, at, units))
+            continue
+        of_product = orders[person, product]
+        order = of_product.setdefault(name, _Order(name, day, at, 0))
+        order.units += units
+        order.day, order.at = min(order.day, day), min(order.at, at)
+    back: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for person, product, name, at, units in returns:
+        of_product = orders.get((person, product), {})
+        # The order that was named, else the newest before it.
+        before = [order for order in of_product.values() if order.at <= at]
+        newest = max(before, key=lambda order: (order.at, order.name)).name if before else name
+        back[person, product][name if name in of_product else newest] += units
+    owned: dict[str, dict[str, list[date]]] = defaultdict(dict)
+    for (person, product), of_product in orders.items():
+        gone = back[person, product]
+        days = sorted({order.day for order in of_product.values() if order.units > gone[order.name]})
+        if days:
+            owned[person][product] = days
+    return owned
+
+
+def _lines(events: pl.DataFrame, people: Collection[str]) -> Iterator[tuple[str, str, str, date, datetime, str, int]]:
+    """Bought and returned lines of ``people``: person, product, kind, day, time, order's name, units."""
+    person = pl.coalesce("user_key", "anon_key").alias("person_key")
+    columns = ("product_id", "event_type", "event_date", "event_time", "order_id", "quantity")
+    wanted = pl.DataFrame({"person_key": sorted(people)}, schema={"person_key": pl.String})
+    sold = (
+        events.filter(pl.col("event_type").is_in([_BOUGHT, _RETURNED]))
+        .select(person, *columns)
+        .join(wanted, on="person_key", how="semi")
+    )
+    for who, product, kind, day, at, order, quantity in sold.iter_rows():
+        units = max(abs(quantity), 1) if quantity is not None else 1
+        yield who, product, kind, day, at, f"day {day}" if order is None else f"order {order}", units

@@ -1,0 +1,107 @@
+"""Whether something of the future has come into an evaluation (promise 6), found by code apart from what made it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsys_assets.logic.interactions import interactions
+from recsys_assets.logic.metrics import per_person
+from recsys_assets.logic.split import Window
+from recsys_assets.models.base import Interactions
+from recsys_assets.models.holdout import Holdout, Listed, past
+from recsys_assets.models.traits import Traits
+from recsys_assets.tuning import Tuning
+
+TOO_GOOD = 0.95  # share of the attainable ceiling; the best list of new products known to us reaches a third of it
+SAMPLE = 200  # people, and products, that are made again
+ENOUGH_PEOPLE = 30  # of fewer, a figure says nothing
+_MATRICES = ("weights", "frequency", "purchases", "spending")
+_STEPS = ("indptr", "columns", "baskets", "visits", "ages")
+
+
+def leaks(held: Holdout, events: pl.DataFrame | pl.LazyFrame, window: Window, tuning: Tuning) -> list[str]:
+    """What of the days after the cut-off stands in a window's training, in words; nothing where all is well.
+
+    - Every product that the training holds something of has an event on or before the cut-off: whatever became popular
+      afterwards is not there yet.
+    - Training and histories of some people are the same, number by number, when they are made of their events up to
+      the cut-off and of nothing else: no feature knows the future. Some, because what is known of a person depends on
+      nobody else, and making everybody's twice would take as long again as the window did.
+    - So is what is said of some products.
+
+    Args:
+        held: the window's training and truth.
+        events: table CLEAN_EVENTS that it was made of.
+        window: the window.
+        tuning: that it was made with.
+    """
+    seen = events.lazy().filter(pl.col("event_date") <= window.cutoff).collect()
+    found = []
+    known = set(seen["product_id"].drop_nulls().unique().to_list())
+    taken = held.train.product_ids[np.unique(held.train.weights.indices)]
+    early = [product for product in taken.tolist() if product not in known]
+    if early:
+        found.append(
+            f"{len(early)} products are in the training up to {window.cutoff} and have no event by then, such as "
+            f"{early[0]}"
+        )
+    for what, given in (("training", held.train), ("histories", held.history)):
+        places = _some(len(given.person_keys), tuning)
+        some = given.take(places)
+        theirs = seen.filter(pl.coalesce("user_key", "anon_key").is_in(some.person_keys.tolist()))
+        differ = differences(some, past(theirs, window, tuning).of(some.product_ids, some.person_keys))
+        if differ:
+            found.append(
+                f"{what} up to {window.cutoff} change when the days after it are taken away: {', '.join(differ)}"
+            )
+    places = _some(len(held.train.product_ids), tuning)
+    product_ids = held.train.product_ids[places]
+    sold = interactions(seen.filter(pl.col("product_id").is_in(product_ids.tolist())), window.cutoff, tuning)
+    traits = Traits.of(sold, product_ids, window.cutoff, tuning.recent_days)
+    told = [
+        name for name in ("buyers", "recent", "price")
+        if not np.array_equal(getattr(held.traits, name)[places], getattr(traits, name), equal_nan=True)
+    ]  # fmt: skip
+    if told:
+        found.append(f"what is said of products up to {window.cutoff} knows the days after it: {', '.join(told)}")
+    return found
+
+
+def _some(count: int, tuning: Tuning) -> npt.NDArray[np.intp]:
+    """Places of those that are looked at, in order."""
+    drawn = np.random.default_rng(tuning.seed).choice(count, min(count, SAMPLE), replace=False)
+    return np.sort(drawn).astype(np.intp)
+
+
+def differences(one: Interactions, other: Interactions) -> list[str]:
+    """What of two tables of interactions is not the same, by name."""
+    differ = [
+        name for name in _MATRICES
+        if (getattr(one, name) != getattr(other, name)).nnz
+    ]  # fmt: skip
+    same = all(np.array_equal(getattr(one.steps, name), getattr(other.steps, name)) for name in _STEPS)
+    return differ if same else [*differ, "steps"]
+
+
+def impossible(lists: Mapping[tuple[str, str], Listed], held: Holdout, tuning: Tuning) -> list[str]:
+    """Models that find more than can be found, or nearly all of it, in words: such a model was told the answer.
+
+    More than the ceiling is impossible for anybody; of products new to the person, `TOO_GOOD` of it is not believed.
+    """
+    k, found = max(tuning.evaluation.ks), []
+    for (model, target), listed in sorted(lists.items()):
+        some = held.relevant[target] > 0
+        if model == "ceiling" or not some.any():
+            continue
+        reached = per_person("ndcg", listed.hits, held.relevant[target], k)[some]
+        best = per_person("ndcg", lists["ceiling", target].hits, held.relevant[target], k)[some]
+        if (reached > best + 1e-9).any():
+            found.append(f"{model} lists more of what was bought ({target}) than anybody could")
+        elif target == "new" and some.sum() >= ENOUGH_PEOPLE and reached.mean() > TOO_GOOD * best.mean():
+            found.append(
+                f"{model} reaches NDCG@{k} {reached.mean():.3f} on new products, of {best.mean():.3f} that can be "
+                "reached: it seems to know the answer"
+            )
+    return found
