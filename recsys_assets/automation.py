@@ -11,7 +11,7 @@ from recsys_assets.partitions import ARCHIVE, DAY
 from recsys_assets.resources import Shop
 from recsys_assets.stores.alerts import ways as alert_ways
 
-SEARCH = ("search",)  # of no night: what it found holds until it is asked again
+SEARCH = ("knob_search",)  # of no night: what it found holds until it is asked again
 HISTORY = ("landing_events", "clean_events", "rejected_events", "delivery_audit", "sessions", "daily_sales")
 
 # One process per run: a step that starts a process of its own spends more time on imports than on most days' work.

@@ -18,7 +18,6 @@ from recsys_assets.stores.tracking import metric_name
 
 
 @dg.asset(
-    name="search",
     partitions_def=DAY,
     deps=[PAST_EVENTS, "identities", "catalog"],
     description="Knobs of the members that a seeded search found; they hold until it is run again.",

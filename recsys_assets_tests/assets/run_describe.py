@@ -12,6 +12,7 @@ def main(what: str = "graph") -> None:
     if what == "readme":
         print(readme.rendered(readme.README.read_text(), defs(), recsys), end="")
         return
+    defs().get_repository_def().load_all_definitions()  # as the UI does: every name is the only one of its kind
     specs = {spec.key.to_user_string(): spec for spec in defs().resolve_all_asset_specs()}
     for name in sorted(specs):
         deps = sorted(dep.asset_key.to_user_string() for dep in specs[name].deps)

@@ -28,13 +28,13 @@ def test_what_a_search_finds_is_tracked_and_holds_until_the_next_one(open_shop: 
         assert history["success"], history["failures"]
         night = shop.run("daily", LAST, LAST)
         assert night["success"], night["failures"]
-        assert "search" not in night["assets"]
+        assert "knob_search" not in night["assets"]
         told = shop.run("search", LAST, LAST)
         assert told["success"], told["failures"]
-        assert list(told["assets"]) == ["search"]
+        assert list(told["assets"]) == ["knob_search"]
 
         winner = json.loads(lake.get_text("search", LAST, "winner.json"))
-        assert winner["overrides"] == told["assets"]["search"][str(LAST)]["overrides"]
+        assert winner["overrides"] == told["assets"]["knob_search"][str(LAST)]["overrides"]
         assert "als.factors" not in winner["overrides"]  # the home sets it
         client = Tracking(shop.settings.mlflow_postgres_url, shop.home.artifacts)._client
         experiment = client.get_experiment_by_name(EXPERIMENT)
