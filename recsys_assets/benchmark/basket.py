@@ -24,6 +24,7 @@ from recsys_assets.errors import SourceError
 from recsys_assets.logic.metrics import hit_rate, recall
 from recsys_assets.models.base import Floats, Interactions, Matrix, Recommender, Steps
 from recsys_assets.models.blend import rms_is_one
+from recsys_assets.models.fused import values_at
 from recsys_assets.models.members import MEMBER_MODELS
 from recsys_assets.models.pool import Pool, pooled
 from recsys_assets.models.ranker import Ranker
@@ -224,7 +225,7 @@ class Stage:
             members = {name: rms_is_one(np.maximum(model.scores(block), 0.0)) for name, model in models.items()}
             pools.append(pooled(members, max(DEPTH, k)))
         pool = Pool.concat(pools, offsets)
-        return cls(pool, np.asarray(answers.taken[pool.rows, pool.columns]).ravel() > 0, answers, known)
+        return cls(pool, values_at(answers.taken, pool.rows, pool.columns) > 0, answers, known)
 
     def said(self, name: str) -> Floats:
         """One member's scores; below everything where it knows nothing."""

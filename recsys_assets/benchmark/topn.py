@@ -17,6 +17,7 @@ from recsys_assets.benchmark.outcome import Clock, Outcome, Progress, known_mode
 from recsys_assets.logic.metrics import Counts, Hits, ndcg, recall
 from recsys_assets.models.base import Floats, Interactions, Recommender
 from recsys_assets.models.blend import rms_is_one
+from recsys_assets.models.fused import values_at
 from recsys_assets.models.members import MEMBER_MODELS
 from recsys_assets.models.pool import Pool, pooled
 from recsys_assets.models.top import block_size, top
@@ -191,7 +192,7 @@ def _choose(
         pools.append(pooled(scores, DEPTH))
         offsets.append(start)
     pool = Pool.concat(pools, offsets)
-    hits = np.asarray(asked.taken[pool.rows, pool.columns]).ravel().astype(np.bool_)
+    hits = values_at(asked.taken, pool.rows, pool.columns) > 0
     weights = _steadied(choose_weights(pool, hits, asked.relevant, _figure, k)[0], pool, hits, asked.relevant, k)
     found = np.zeros((len(asked.relevant), k), dtype=np.bool_)
     for start, stop, scores in _scored(best, asked.history):

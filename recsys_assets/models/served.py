@@ -12,6 +12,7 @@ from recsys_assets.logic.price_tiers import price_tiers
 from recsys_assets.logic.profiles import user_profiles
 from recsys_assets.logic.ranking import Ranking
 from recsys_assets.logic.repurchase import repurchase_cycles
+from recsys_assets.models.fused import values_at
 from recsys_assets.models.holdout import TARGETS, Holdout, Listed
 from recsys_assets.tables import SESSIONS, USERS
 from recsys_assets.tuning import Tuning
@@ -61,7 +62,7 @@ def served(held: Holdout, lists: pl.DataFrame, places: int) -> dict[str, Listed]
         columns = np.searchsorted(products, own["product_id"].to_numpy().astype(np.str_))
         at = rows, np.arange(len(rows)) - np.searchsorted(rows, rows)
         listed = Listed.none(len(people), places)
-        listed.hits[at] = np.asarray(held.bought[rows, columns]).ravel()
+        listed.hits[at] = values_at(held.bought, rows, columns) > 0
         listed.scores[at] = own["score"].to_numpy()
         listed.columns[at] = columns
         made[target] = listed

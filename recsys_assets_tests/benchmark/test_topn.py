@@ -119,3 +119,10 @@ def test_an_unknown_model_and_a_file_without_the_columns_are_named(tmp_path: Pat
     (tmp_path / "bad.csv").write_text("person,item\n1,2\n")
     with pytest.raises(SourceError, match="has no column user"):
         topn(tmp_path / "bad.csv", paths[1])
+
+
+def test_where_no_member_has_anything_to_say_there_are_figures_all_the_same(tmp_path: Path) -> None:
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text("user,item\n1,a\n1,b\n2,a\n")
+    test.write_text("user,item\n9,zz\n")
+    assert topn(train, test, k=2).metrics == {"recall@2": 0.0, "ndcg@2": 0.0}
