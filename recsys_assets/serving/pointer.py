@@ -1,7 +1,8 @@
-"""Which generation is live, and the popular lists that each process keeps."""
+"""Which generation is live, what has changed since, and the popular lists that each process keeps."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -21,8 +22,33 @@ REDIS_DOWN = (redis.RedisError, OSError)
 
 
 @dataclass(frozen=True)
+class Change:
+    """What was told of a product since the catalogue was read; None: as the catalogue says."""
+
+    in_stock: bool | None
+    price_micros: int | None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of the API: SHA-256 of it, what it may do, and until when."""
+
+    hash: bytes
+    scopes: frozenset[str]
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Counts of changes to products and to tokens."""
+
+    changes: int
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Live:
-    """The pointer as last read, and the popular lists of its generation by category ('' = overall)."""
+    """The pointer as last read, the popular lists of its generation by category ('' = overall), changed products."""
 
     generation: int
     day: date
@@ -30,6 +56,8 @@ class Live:
     created_at: datetime
     suppression_version: int
     popular: dict[str, list[Product]]
+    change_version: int = 0
+    changes: Mapping[str, Change] = field(default_factory=dict)
 
 
 def make_pool(url: str) -> Pool:
@@ -57,8 +85,30 @@ async def refuse_newer_schema(pool: Pool) -> None:
     refuse_newer(found[0]["version"])
 
 
-async def from_postgres(pool: Pool, last: Live | None) -> Live | None:
-    """The live generation; None before the first. Its popular lists are read where the generation is a new one."""
+async def versions(pool: Pool) -> Versions:
+    """What to read again; zeros before the schema has them."""
+    try:
+        found = await fetch(pool, "read/versions")
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+        return Versions(0, 0)
+    return Versions(found[0]["change_version"], found[0]["token_version"])
+
+
+async def tokens(pool: Pool) -> tuple[Token, ...]:
+    """Every token."""
+    try:
+        found = await fetch(pool, "read/api_tokens")
+    except psycopg.errors.UndefinedTable:
+        return ()
+    return tuple(Token(bytes(row["hash"]), frozenset(row["scopes"]), row["expires_at"]) for row in found)
+
+
+async def from_postgres(pool: Pool, last: Live | None, changes: int) -> Live | None:
+    """The live generation; None before the first.
+
+    Its popular lists are read where the generation is a new one, its changed products where it is, or where
+    ``changes``, their version, is.
+    """
     try:
         found = await fetch(pool, "read/pointer")
     except psycopg.errors.UndefinedTable:
@@ -66,10 +116,25 @@ async def from_postgres(pool: Pool, last: Live | None) -> Live | None:
     if not found:
         return None
     row = found[0]
-    if last is not None and last.generation == row["generation"] and last.popular:
-        return Live(**row, popular=last.popular)
-    popular = await fetch(pool, "read/cached_popular", {"generation": row["generation"]})
-    return Live(**row, popular=_by_category(popular[0]["value"] if popular else None))
+    same = last is not None and last.generation == row["generation"]
+    if last is not None and same and last.popular:
+        popular = last.popular
+    else:
+        lists = await fetch(pool, "read/cached_popular", {"generation": row["generation"]})
+        popular = _by_category(lists[0]["value"] if lists else None)
+    if last is not None and same and last.change_version == changes:
+        changed = last.changes
+    else:
+        changed = await _changes(pool)
+    return Live(**row, popular=popular, change_version=changes, changes=changed)
+
+
+async def _changes(pool: Pool) -> Mapping[str, Change]:
+    try:
+        found = await fetch(pool, "read/product_changes")
+    except psycopg.errors.UndefinedTable:
+        return {}
+    return {row["product_id"]: Change(row["in_stock"], row["price_micros"]) for row in found}
 
 
 async def from_redis(cache: Redis) -> Live | None:

@@ -11,7 +11,6 @@ from redis.asyncio import Redis
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.recommendation_ids import recommendation_id
 from recsys_assets.serving.pointer import POSTGRES_DOWN, REDIS_DOWN, Live, Pool, Product, fetch, trusted
-from recsys_assets.serving.problems import Asked
 from recsys_assets.stores.cache import VERSION_KEY, list_key, marker_key, product_key, whole_key
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -47,6 +46,27 @@ class Breaker:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """One list that is asked for, whatever the route.
+
+    ``people`` are keys, the user's before the anonymous one; ``recent`` is newest last. Prices are micros, bounds
+    included.
+    """
+
+    people: tuple[str, ...] = ()
+    limit: int = 10
+    context: str | None = None
+    product_id: str | None = None
+    recent: tuple[str, ...] = ()
+    cart: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    exclude_purchased: bool = False
+    price_min: int | None = None
+    price_max: int | None = None
+    model: str = "hybrid"
+
+
+@dataclass(frozen=True)
 class Found:
     """What the stores know about a request; all empty where the person is suppressed or nothing answers."""
 
@@ -75,14 +95,9 @@ class Reader:
         self._pool, self._cache, self._keys = pool, cache, keys
         self.redis, self.postgres = Breaker("redis"), Breaker("postgres")
 
-    async def answer(self, live: Live, asked: Asked) -> Answer:
+    async def answer(self, live: Live, asked: Wanted) -> Answer:
         """Up to ``asked.limit`` products, each once, without the product asked about."""
-        people = []
-        if asked.user_id is not None:
-            people.append(self._keys.resolve(asked.user_id))
-        if asked.anon_id is not None:
-            people.append(self._keys.resolve(asked.anon_id, anonymous=True))
-        found = await self._find(live, people, asked.product_id)
+        found = await self._find(live, list(asked.people), asked.product_id)
         categories = [asked.context or "", _top(found.category or "")]
         category = next((c for c in categories if c and c in live.popular), None)
         fallback = None

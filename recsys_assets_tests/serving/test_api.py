@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from recsys_assets.local.processes import free_port, wait_until
-from recsys_assets.serving.problems import BadParameterError, parse
+from recsys_assets.serving.parameters import read_query
+from recsys_assets.serving.problems import BadParameterError
+from recsys_assets.serving.routes.recommendations import PARAMETERS
 from recsys_assets.stores.cache import whole_key
 from recsys_assets_tests.published import DAY, ODD, Stores
 from recsys_assets_tests.serving.running import api, ask, ids
@@ -55,15 +57,15 @@ def test_a_refused_parameter_is_named(stores: Stores) -> None:
 
 @pytest.mark.parametrize("user", ["007", "a b+c&d=e/f", "�", "🥖", "'\"", "9007199254740993", "é", "x" * 128])
 def test_every_legal_id_is_read_as_it_is(user: str) -> None:
-    assert parse(b"userId=" + quote(user, safe="").encode()).user_id == user
+    assert read_query(b"userId=" + quote(user, safe="").encode(), PARAMETERS)["userId"] == user
     raw = user.replace("+", "%2B").replace("&", "%26").replace(" ", "+")
-    assert parse(b"userId=" + raw.encode()).user_id == user  # bytes that the client did not encode
+    assert read_query(b"userId=" + raw.encode(), PARAMETERS)["userId"] == user  # bytes that the client did not encode
 
 
 @pytest.mark.parametrize("query", [b"userId=\xff", b"userId=%ed%a0%80", b"\xff=1"])
 def test_bytes_that_are_no_utf8_are_refused(query: bytes) -> None:
     with pytest.raises(BadParameterError, match="UTF-8"):
-        parse(query)
+        read_query(query, PARAMETERS)
 
 
 def without_list_id(answer: dict[str, Any]) -> dict[str, Any]:

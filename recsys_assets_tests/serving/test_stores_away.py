@@ -10,7 +10,7 @@ import pytest
 
 from recsys_assets.local.postgres import Postgres
 from recsys_assets.local.valkey import Valkey
-from recsys_assets.serving import app
+from recsys_assets.serving.state import State
 from recsys_assets.settings import Home
 from recsys_assets.stores import suppressions
 from recsys_assets_tests.conftest import remove_postgres
@@ -118,5 +118,5 @@ def test_it_stops_although_a_cancellation_was_swallowed(stores: Stores, monkeypa
 
     with api(stores.settings) as client:
         assert client.get("/api/v1/health").status_code == 200
-        monkeypatch.setattr(app._State, "look", swallow)
+        monkeypatch.setattr(State, "look", swallow)
         assert began.wait(30)

@@ -1,0 +1,1 @@
+SELECT hash, scopes, expires_at FROM api_tokens

@@ -1,0 +1,1 @@
+SELECT change_version, token_version FROM live
