@@ -30,7 +30,7 @@ from recsys_assets.logic.split import Window, windows
 from recsys_assets.models import make_blend, slices
 from recsys_assets.models.blend import Blend
 from recsys_assets.models.choosing import choose, lists_of
-from recsys_assets.models.holdout import Holdout, Lists, holdout
+from recsys_assets.models.holdout import Holdout, Lists, holdout, holdout_before
 from recsys_assets.models.members import MEMBER_MODELS
 from recsys_assets.tuning import EventWeights, Tuning
 
@@ -117,7 +117,8 @@ def _in_time(paths: list[str], cutoff: date, now: datetime, mapping: Path | None
     if test is None:
         raise RefusedError(f"nobody bought anything that may be listed after {cutoff}: choose another cut-off")
     early = slices.all_beginners(validation, events, spans["validation"], knobs) if validation else []
-    run = _measured(validation, early, test, setting)
+    before = holdout_before(events, spans["validation"], listable, knobs, history.catalog) if validation else None
+    run = _measured(validation, early, test, setting, before)
     rows = _known_of_people(test, run, events, spans["test"], setting)
     new = cold(history, events, spans["test"], setting.k, knobs)
     about = _about(history, test) | {"cutoff": str(cutoff), "days": days}
@@ -157,13 +158,19 @@ def _one_out_run(found: OneOut, setting: _Setting) -> tuple[Holdout, _Run, list[
     return test, run, _known_of_people(test, run, found.history.events, window, setting)
 
 
-def _measured(validation: Holdout | None, early: Sequence[Holdout], test: Holdout, setting: _Setting) -> _Run:
+def _measured(
+    validation: Holdout | None,
+    early: Sequence[Holdout],
+    test: Holdout,
+    setting: _Setting,
+    before: Holdout | None = None,
+) -> _Run:
     choices, figures = Choices.unchosen(setting.tuning), dict[str, dict[str, float]]()
     with setting.clock("fit"):
         if validation is None:
             setting.progress("validation: nothing was bought in the window before the test's, so nothing is chosen")
         else:
-            choices, chosen = choose(validation, setting.tuning, setting.threads, setting.progress, early)
+            choices, chosen = choose(validation, setting.tuning, setting.threads, setting.progress, early, before)
             by_target = figures_of(chosen, validation, setting.k)
             for target, by_model in by_target.items():
                 for model, own in by_model.items():

@@ -13,6 +13,14 @@ class Window:
     cutoff: date
     until: date
 
+    def before(self) -> "Window":
+        """The window of the same length that ends where this one begins.
+
+        >>> Window(date(2017, 12, 3), date(2017, 12, 17)).before()
+        Window(cutoff=datetime.date(2017, 11, 19), until=datetime.date(2017, 12, 3))
+        """
+        return Window(self.cutoff - (self.until - self.cutoff), self.cutoff)
+
     def purchases(self, events: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
         """One row per person and product bought after the cut-off and not returned in the same window.
 

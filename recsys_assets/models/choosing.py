@@ -13,20 +13,27 @@ from recsys_assets.models import default_weights, make_blend
 from recsys_assets.models.blend import Blend, best_is_one
 from recsys_assets.models.calibration import calibrate
 from recsys_assets.models.holdout import TARGETS, Holdout, Lists, list_for_all
-from recsys_assets.models.learned import chosen_lists, learn
+from recsys_assets.models.learned import learn, taught
 from recsys_assets.models.members import MEMBER_MODELS
 from recsys_assets.models.top import block_size, top
+from recsys_assets.models.tried import chosen_lists
 from recsys_assets.tuning import Tuning
 
 Progress = Callable[[str], None]
 
 
 def choose(
-    held: Holdout, tuning: Tuning, threads: int, progress: Progress, early: Sequence[Holdout] = ()
+    held: Holdout,
+    tuning: Tuning,
+    threads: int,
+    progress: Progress,
+    early: Sequence[Holdout] = (),
+    before: Holdout | None = None,
 ) -> tuple[Choices, Lists]:
     """What the window chose, and its lists of every model; ``published`` ones are those of the choice.
 
-    ``early`` is people of the window as they were after their first interactions, see `learned.learn`.
+    ``early`` is people of the window as they were after their first interactions, ``before`` the window before it; see
+    `learned.learn`.
     """
     choices = _choose_regularization(held, tuning, threads, progress)
     blend = make_blend(tuning, choices, threads, every=True)
@@ -55,7 +62,13 @@ def choose(
     choices = replace(choices, repeats_allowed=allowed, repeat_weight=best)
     if tuning.blend.kind != "default" and len(some) >= tuning.blend.people_to_weigh:
         default = default_weights(tuning, choices)
-        choices, learned = learn(held, blend, choices, default, k, tuning, threads, progress, early)
+        lesson = None
+        if before is not None:
+            progress("validation: fitting on days before the window before it")
+            then = make_blend(tuning, choices, threads, every=True)
+            then.fit(before.train)
+            lesson = taught(before, then, choices, tuning, threads)
+        choices, learned = learn(held, blend, choices, default, k, tuning, threads, progress, early, lesson)
         progress(f"validation: {choices.kind} is published")
         lists |= learned
     published = published_lists(lists, choices)

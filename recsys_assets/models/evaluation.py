@@ -19,11 +19,11 @@ from recsys_assets.models import make_blend, slices
 from recsys_assets.models.blend import Blend
 from recsys_assets.models.calibration import calibration_figures
 from recsys_assets.models.choosing import Progress, choice_k, choose, lists_of
-from recsys_assets.models.holdout import TARGETS, Holdout, Lists, holdout
+from recsys_assets.models.holdout import TARGETS, Holdout, Lists, holdout, holdout_before
 from recsys_assets.models.leaks import impossible, leaks
-from recsys_assets.models.learned import chosen_lists
 from recsys_assets.models.list_figures import COVERAGE, ListFigures
 from recsys_assets.models.recipe import Recipe
+from recsys_assets.models.tried import chosen_lists
 from recsys_assets.tables import COMPARISONS, EVALUATION, SLICES
 from recsys_assets.tuning import Tuning
 
@@ -116,7 +116,8 @@ def evaluate(
         validation = holdout(events, spans["validation"], recommendable, tuning, known)
         if validation is not None:
             early = slices.all_beginners(validation, events, spans["validation"], tuning)
-            choices, lists = choose(validation, tuning, threads, progress, early)
+            before = holdout_before(events, spans["validation"], recommendable, tuning, products)
+            choices, lists = choose(validation, tuning, threads, progress, early, before)
             wrong = leaks(validation, events, spans["validation"], tuning)
             made = replace(made, leaks=(*made.leaks, *wrong))
             if not place:

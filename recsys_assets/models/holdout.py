@@ -1,6 +1,6 @@
 """A window that models have not seen, and the lists that they make for its people."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -105,6 +105,21 @@ def holdout(
     return held_out(
         past(events, window, tuning), window.purchases(events), window.cutoff, recommendable, tuning, products
     )
+
+
+def holdout_before(
+    events: pl.DataFrame | pl.LazyFrame,
+    window: Window,
+    recommendable: Sequence[str],
+    tuning: Tuning,
+    products: Callable[[date], pl.DataFrame | None],
+) -> Holdout | None:
+    """The window before ``window``, or None where fewer days lie before it than in both: models would know little."""
+    earlier = window.before()
+    first = events.lazy().select(pl.col("event_date").min()).collect().item()
+    if first is None or earlier.cutoff - first < window.until - earlier.cutoff:
+        return None
+    return holdout(events, earlier, recommendable, tuning, products(earlier.cutoff))
 
 
 def held_out(

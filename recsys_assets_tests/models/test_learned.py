@@ -10,9 +10,9 @@ from recsys_assets.logic.choices import EVERYBODY, Choices
 from recsys_assets.logic.split import Window
 from recsys_assets.models import make_blend
 from recsys_assets.models.base import Interactions
-from recsys_assets.models.candidates import candidates
+from recsys_assets.models.candidates import candidates, picked
 from recsys_assets.models.choosing import choose, lists_of
-from recsys_assets.models.holdout import Holdout, Lists, holdout
+from recsys_assets.models.holdout import Holdout, Lists, holdout, holdout_before
 from recsys_assets.models.learned import Learned, pick
 from recsys_assets.models.traits import Traits, described
 from recsys_assets.tables import CANDIDATES, INTERACTIONS, MICROS, STEPS
@@ -129,6 +129,43 @@ def test_nothing_of_a_half_is_learned_by_those_who_are_judged() -> None:
     first, second = (choose(given, tuning, 1, lambda _: None)[1]["learned", "all"].columns for given in (one, other))
     np.testing.assert_array_equal(first[1::2], second[1::2])  # learned on the even half, which is the same
     assert (first[::2] != second[::2]).any()
+
+
+def with_truth(window: Holdout, truth: np.typing.NDArray[np.bool_]) -> Holdout:
+    bought = type(window.bought)(truth)
+    return Holdout(window.train, window.history, window.listable, bought, window.relevant, window.traits)
+
+
+def test_nothing_of_a_window_is_learned_where_there_is_one_before_it() -> None:
+    """Its truth is replaced by noise: every list of it stays what it was, and what is kept does not."""
+    one, tuning = held(shop()), with_blend(kind="learned")
+    week = Window(CUTOFF - timedelta(1), WINDOW.until)  # the one before it holds each person's step before the last
+    before = holdout_before(shop(), week, PRODUCTS, tuning, lambda _: None)
+    assert before is not None
+    assert before.traits is not one.traits
+    other = with_truth(one, np.random.default_rng(1).permuted(one.bought.toarray(), axis=1))
+    first, second = (choose(given, tuning, 1, lambda _: None, (), before) for given in (one, other))
+    for kind in ("weights", "learned"):
+        np.testing.assert_array_equal(first[1][kind, "all"].columns, second[1][kind, "all"].columns)
+    assert first[0].figures["learned"] > 0.9 > second[0].figures["learned"]
+    assert first[0].trees != second[0].trees
+
+
+def test_a_window_with_too_few_days_before_it_teaches_nothing() -> None:
+    young = shop().filter(pl.col("event_date") > CUTOFF - timedelta(14))
+    assert holdout_before(young, WINDOW, PRODUCTS, TUNING, lambda _: None) is None
+
+
+def test_the_learned_order_leaves_people_without_a_history_alone() -> None:
+    known, tuning = held(shop()), with_blend(kind="learned")
+    choices, _ = choose(known, tuning, 1, lambda _: None)
+    blend = make_blend(tuning, choices)
+    blend.fit(known.train)
+    nobody = Interactions.from_frame(INTERACTIONS.empty(), known.train.product_ids, known.history.person_keys)
+    picks = picked(blend.said(nobody), blend, nobody, known.listable, choices, tuning)
+    made = Learned.of(choices, known.traits, 1)(picks, blend.said(nobody), nobody)
+    np.testing.assert_array_equal(made.columns, picks.columns)
+    assert len(made.columns)
 
 
 def test_choices_survive_as_text(ring: tuple[Choices, Lists]) -> None:
