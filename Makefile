@@ -1,7 +1,7 @@
 # Everything that is done to this checkout. It needs make and python3 alone: .ci/bootstrap sees to the rest.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up test coverage format lock clean environment
+.PHONY: help demo up test chaos coverage format lock clean environment clients
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile
@@ -19,6 +19,9 @@ test: environment ## style, types, import contracts, all tests
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest $(PYTEST)
 
+chaos: environment ## 1,000 races of erasures and opt-outs against whatever writes lists, and bad days
+	CHAOS_ROUNDS=1000 .venv/bin/python -m pytest recsys_assets_tests/chaos
+
 coverage: environment ## all tests once more, slower, and which lines they reach
 	.venv/bin/coverage erase
 	.venv/bin/coverage run -m pytest $(PYTEST)
@@ -27,6 +30,11 @@ coverage: environment ## all tests once more, slower, and which lines they reach
 
 # A file's tests share their servers, and whole days, which take longest, come first.
 PYTEST = -n 3 --dist loadfile --no-loadscope-reorder
+
+clients: environment ## the API's typed clients, generated and tried; that of TypeScript needs node and npm
+	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund --prefix recsys_assets_tests/clients; \
+	else echo "There is no npm here, which comes with Node: the client in TypeScript is left out." >&2; fi
+	.venv/bin/python -m pytest -rs recsys_assets_tests/clients
 
 format: environment ## rewrite the sources in the house's style
 	.venv/bin/ruff check --fix .
@@ -37,7 +45,7 @@ lock: environment ## resolve requirements.lock anew from pyproject.toml
 		--extra platform --extra local --group dev pyproject.toml -o requirements.lock
 
 clean: ## remove what was made in the checkout (homes stay)
-	rm -rf .venv dbt_project/target *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv recsys_assets_tests/clients/node_modules dbt_project/target *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:

@@ -1,7 +1,8 @@
 """When things run: the two jobs, the nightly schedule, and the policies that hold for all assets."""
 
+import hashlib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -38,6 +39,14 @@ search = dg.define_asset_job(
     description="Better knobs of the members, found on one day's validation window; they hold until it is run again.",
 )
 
+erase = dg.define_asset_job(
+    "erase",
+    selection=dg.AssetSelection.assets("erasure"),
+    executor_def=dg.in_process_executor,
+    description="Removes people who asked for it from the lake, exports and e-mails, and closes their receipts.",
+    tags={"dagster/priority": "1"},  # before the days that wait
+)
+
 nightly = dg.build_schedule_from_partitioned_job(
     daily,
     name="nightly",
@@ -59,6 +68,24 @@ def warm_cache(shop: Shop) -> dg.SkipReason:
     except (NotFoundError, RefusedError, StoreError) as error:  # nothing live, a publish runs, a store is away
         return dg.SkipReason(str(error))
     return dg.SkipReason(f"{written:,} values written" if written else "Redis is whole and up to date")
+
+
+@dg.sensor(
+    job=erase,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Runs `erase` when somebody waits for it.",
+)
+def erasure_requests(shop: Shop) -> dg.RunRequest | dg.SkipReason:
+    """The same people are asked for once an hour: a sweep that fails fails again, and must not fill the queue."""
+    try:
+        waiting = shop.sweep.waiting()
+    except (NotFoundError, StoreError) as error:
+        return dg.SkipReason(str(error))
+    if not waiting:
+        return dg.SkipReason("nobody waits to be erased")
+    names = hashlib.sha256(" ".join(sorted(waiting)).encode()).hexdigest()[:16]
+    return dg.RunRequest(run_key=f"{names} {datetime.now(UTC):%Y-%m-%d %H}")
 
 
 @dg.sensor(

@@ -21,15 +21,20 @@ from recsys_assets.commands import (
     doctor,
     email,
     explain,
+    export,
     home,
     ingest,
     migrate,
+    openapi,
     people,
+    products,
     publishing,
     retention,
     run,
     show,
     simulate,
+    token,
+    verify,
 )
 from recsys_assets.errors import RecsysError, TransientError
 from recsys_assets.stores.files import trouble
@@ -51,7 +56,7 @@ def recsys() -> None:
 
 for module in (
     home, ingest, run, retention, publishing, people, show, explain, email, doctor, migrate, backup, alert, completion,
-    simulate, benchmark, demo,
+    simulate, benchmark, openapi, products, export, token, verify, demo,
 ):  # fmt: skip
     for command in module.COMMANDS:
         recsys.add_command(command)

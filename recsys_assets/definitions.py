@@ -7,6 +7,7 @@ import dagster as dg
 from recsys_assets import automation
 from recsys_assets.assets import (
     dbt_marts,
+    erasure,
     evaluation,
     events,
     features,
@@ -27,7 +28,7 @@ _GROUPS = {
     "features": (people, features),
     "models": (models, evaluation, search),
     "lists": (lists,),
-    "publishing": (promotion, generation, retention),
+    "publishing": (promotion, generation, erasure, retention),
     "marts": (marts, dbt_marts),
 }
 
@@ -40,8 +41,8 @@ def defs() -> dg.Definitions:
     )
     return dg.Definitions(
         assets=automation.with_policies([a for a in assets if isinstance(a, dg.AssetsDefinition)]),
-        jobs=[automation.history, automation.daily, automation.search],
+        jobs=[automation.history, automation.daily, automation.search, automation.erase],
         schedules=[automation.nightly],
-        sensors=[automation.alert, automation.warm_cache],
+        sensors=[automation.alert, automation.erasure_requests, automation.warm_cache],
         resources={"shop": Shop()},
     )

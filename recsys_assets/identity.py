@@ -58,6 +58,10 @@ class KeyRing:
         """What an opt-out or an erasure leaves behind: it cannot be turned back into the key."""
         return self._digest("mark", key)
 
+    def receipt(self, mark: str) -> str:
+        """Number of the receipt of an erasure: whoever lacks the secret can neither guess it nor turn it back."""
+        return self._digest("receipt", mark)
+
     def fingerprint(self) -> str:
         """What a home stores to recognise its secret (never the secret)."""
         return hashlib.sha256(b"recsys fingerprint\x00" + self.secret).hexdigest()[:16]

@@ -79,11 +79,11 @@ def _error_only_by_type(_: WrappedLogger, __: str, event: EventDict) -> EventDic
         error = sys.exc_info()[1] if info else None
     if error is not None:
         event["error"] = type(error).__name__
-        event["at"] = _where(error.__traceback__)
+        event["at"] = where(error.__traceback__)
     return event
 
 
-def _where(traceback: TracebackType | None) -> list[str]:
+def where(traceback: TracebackType | None) -> list[str]:
     """The last frames: file, line and function."""
     frames = []
     while traceback is not None:

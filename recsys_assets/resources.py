@@ -7,6 +7,7 @@ import dagster as dg
 from recsys_assets.errors import HomeError
 from recsys_assets.settings import Home, Settings, load_settings, open_home
 from recsys_assets.stores.cache import Cache
+from recsys_assets.stores.erasure import Sweep
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.publishing import Publisher
@@ -50,6 +51,12 @@ class Shop(dg.ConfigurableResource[None]):
     def suppressions(self) -> Suppressions:
         """Who must not be served."""
         return Suppressions(Postgres(self.settings.postgres_url), Cache(self.settings.redis_url), self.home.keys)
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """What removes the erased from the lake and from exports."""
+        postgres = Postgres(self.settings.postgres_url)
+        return Sweep(self.lake, postgres, self.suppressions, self.home.keys, self.home.exports)
 
     @cached_property
     def publisher(self) -> Publisher:

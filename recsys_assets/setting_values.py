@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 
 def folder(raw: str) -> Path:
@@ -74,3 +74,50 @@ def addresses(raw: str) -> str:
     if not all(re.fullmatch(r"[^@\s<>,]+@[^@\s<>,]+", part) for part in found):
         raise ValueError("is not an e-mail address, or several with commas between them")
     return ",".join(found)
+
+
+def switch(raw: str) -> bool:
+    """Whether something is on."""
+    return one_of("on", "off")(raw) == "on"
+
+
+def origins(raw: str) -> str:
+    """Origins as browsers send them, with commas between them; ``*`` alone: any.
+
+    >>> origins("https://shop.example, http://localhost:3000")
+    'https://shop.example,http://localhost:3000'
+    """
+    found = [part.strip() for part in raw.split(",")]
+    if found != ["*"] and not all(re.fullmatch(r"https?://[a-z0-9.-]+(:\d+)?", part) for part in found):
+        raise ValueError("is neither * nor https://shop.example, or several with commas between them, without a path")
+    return ",".join(found)
+
+
+_HERE = ("localhost", "127.0.0.1", "::1")
+_WEAK = {"ssl_cert_reqs": ("none", "optional"), "ssl_check_hostname": ("0", "f", "false", "n", "no")}
+
+
+def plain_connection(raw: str) -> str | None:
+    """Why a connection to a Postgres or Redis could be read or answered by others on its way; None: it could not.
+
+    Empty, or on this machine: it goes over no network.
+
+    >>> plain_connection("postgresql://app@db/shop?sslmode=verify-full&sslrootcert=/etc/ca.pem")
+    >>> plain_connection("rediss://cache:6379/0?ssl_cert_reqs=none")
+    'has ssl_cert_reqs=none: take it away, so that the server is verified'
+    """
+    parts = urlsplit(raw)
+    told = parse_qs(parts.query, keep_blank_values=True)
+    if not raw or (parts.hostname in _HERE and not told.keys() & {"host", "hostaddr", "service"}):
+        return None
+    if parts.scheme == "postgresql":
+        if told.get("sslmode") == ["verify-full"]:
+            return None
+        return "needs sslmode=verify-full (and sslrootcert=, the file of the CA)"
+    if parts.scheme != "rediss":
+        return "needs rediss:// (and ssl_ca_certs=, the file of the CA)"
+    for name, weak in _WEAK.items():
+        for value in told.get(name, ()):
+            if value.lower() in weak:
+                return f"has {name}={value}: take it away, so that the server is verified"
+    return None

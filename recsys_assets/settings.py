@@ -15,7 +15,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from recsys_assets.errors import HomeError, SettingsError
 from recsys_assets.identity import KeyRing
-from recsys_assets.setting_values import addresses, folder, lake, one_of, private, url, whole
+from recsys_assets.setting_values import (
+    addresses,
+    folder,
+    lake,
+    one_of,
+    origins,
+    plain_connection,
+    private,
+    switch,
+    url,
+    whole,
+)
 from recsys_assets.tuning import Tuning
 
 LAYOUT_VERSION = 1
@@ -53,7 +64,15 @@ VARIABLES = (
     Variable("RECSYS_DAGSTER_URL", "dagster_url", _WEB, "", "where people open the Dagster UI, for links in alerts"),
     Variable("RECSYS_LOG_FORMAT", "log_format", one_of("text", "json"), "text", "form of the API's log lines"),
     Variable("RECSYS_LOG_LEVEL", "log_level", _LEVEL, "info", "least level of the API's log lines"),
+    Variable("RECSYS_REQUEST_LOG", "request_log", switch, "on", "one log line for each request of the API: on or off"),
+    Variable("RECSYS_API_READS_PER_SECOND", "api_reads", whole(0, 1_000_000), "500", "of one client; 0 = no limit"),
+    Variable("RECSYS_API_WRITES_PER_SECOND", "api_writes", whole(0, 1_000_000), "20", "of one client; 0 = no limit"),
+    Variable("RECSYS_API_DRAIN_SECONDS", "api_drain", whole(0, 600), "0", "between a SIGTERM and the end of answering"),
+    Variable("RECSYS_CORS_ORIGINS", "cors_origins", origins, "", "sites whose pages may read the API, or *"),
+    Variable("RECSYS_REQUIRE_TLS", "require_tls", switch, "off", "refuse servers elsewhere without verified TLS"),
 )
+# Attributes that are URLs of databases and of the cache.
+SERVERS = ("postgres_url", "dagster_postgres_url", "mlflow_postgres_url", "redis_url")
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,12 @@ class Settings:
     dagster_url: str
     log_format: str
     log_level: str
+    request_log: bool
+    api_reads: int
+    api_writes: int
+    api_drain: int
+    cors_origins: str
+    require_tls: bool
 
     def __repr__(self) -> str:
         return f"Settings(home={str(self.home)!r})"  # URLs and the secret stay out of logs
@@ -115,6 +140,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             problems.append(f"{variable.name} {error}")
     if values.get("alert_email") and not values.get("smtp_url"):
         problems.append("RECSYS_ALERT_EMAIL needs RECSYS_SMTP_URL")
+    if values.get("require_tls"):
+        for variable in VARIABLES:
+            if variable.attribute in SERVERS and (why := plain_connection(values.get(variable.attribute, ""))):
+                problems.append(f"{variable.name} {why}, and RECSYS_REQUIRE_TLS is on")
     if problems:
         raise SettingsError("settings refused:\n  " + "\n  ".join(problems))
     return Settings(**values)

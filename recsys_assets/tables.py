@@ -150,9 +150,9 @@ USERS = Table(
 IDENTITIES = Table(
     "identities",
     "as_of",
-    ("anon_key",),
+    ("anon_key", "user_key"),
     {"anon_key": cols.KEY, "user_key": cols.KEY, "first_seen_date": cols.DAY, "last_seen_date": cols.DAY},
-    "Anonymous keys seen beside a known user; `user_key` is null where they were seen with several.",
+    "Anonymous keys and the users they were seen with; a key with several rows, or one of a null user, is nobody's.",
 )
 PRICE_TIERS = Table(
     "price_tiers",
@@ -347,6 +347,13 @@ SIMILAR_ITEMS = Table(
         "price_micros": cols.MONEY,
     },
     "Products bought by the same people.",
+)
+NEXT_ITEMS = Table(  # a score is the strength of the rule; rules of several products add up
+    "next_items",
+    "as_of",
+    ("product_id", "rank"),
+    cols.texts("product_id") | {"rank": pl.Int64(), "next_product_id": pl.String(), "score": cols.SCORE},
+    "Products taken after one another: answers visits that no night has seen.",
 )
 POPULAR_ITEMS = Table(
     "popular_items",

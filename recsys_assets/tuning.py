@@ -284,6 +284,7 @@ class Tuning(_Knobs):
     served_list_size: int = Field(50, ge=20, description="products per person in Redis")
     served_new_at_least: int = Field(20, ge=0, description="of these, not yet bought")
     similar_items: int = Field(20, ge=1, description="kept per product")
+    next_items: int = Field(20, ge=1, description="products taken after a product that are kept, per product")
     popular_items: int = Field(100, ge=50, description="kept overall and per category")
     model_weights: ModelWeights = ModelWeights()
     blend: Blending = Blending()

@@ -28,7 +28,9 @@ class Door:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def open(self) -> None:
+    def open(self, target: int = 0) -> None:
+        """``target``: another port from now on; the server has moved."""
+        self._target = target or self._target
         self._opened.set()
 
     def remove(self) -> None:
@@ -51,7 +53,11 @@ class Door:
                 if not self._opened.is_set():
                     outer.close()
                     continue
-                inner = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    inner = socket.create_connection(("127.0.0.1", self._target))
+                except ConnectionRefusedError:  # the server itself has stopped
+                    outer.close()
+                    continue
                 self._through += [outer, inner]
                 self._begin(_pump, outer, inner)
                 self._begin(_pump, inner, outer)

@@ -1,5 +1,6 @@
 """Tiny frames of a day, and the stores to publish them to."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -11,11 +12,12 @@ import redis
 from psycopg import sql
 
 from recsys_assets.settings import Home, Settings, load_settings
-from recsys_assets.stores.cache import Cache
+from recsys_assets.stores import staging
+from recsys_assets.stores.cache import Cache, near_key
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.publishing import Frames, Published, Publisher
 from recsys_assets.stores.suppressions import Suppressions
-from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES, Table
+from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES, Table
 
 DAY = date(2024, 3, 1)
 ODD = 'o"d\\d\t{1},\n🥖'
@@ -39,14 +41,25 @@ def frames(keys: list[str], products: tuple[str, ...] = ("a", "b", ODD)) -> Fram
         for c in ("", "x") for n, p in ranked
     ]  # fmt: skip
     similar = [{"product_id": "a", "rank": 1, "similar_product_id": "b", "score": 0.5}]
+    following = [{"product_id": "b", "rank": 1, "next_product_id": "a", "score": 0.25}]
     catalog = [{"product_id": p, "category": "x > y", "unit_price_micros": 10, "in_stock": True} for p in products]
     return Frames(
         frame(LISTS, lists),
         frame(SIMILAR_ITEMS, similar),
+        frame(NEXT_ITEMS, following),
         frame(POPULAR_ITEMS, popular),
         frame(CATALOG, catalog),
         frame(USER_PROFILES, [{"person_key": key, "orders": 1} for key in keys]),
     )
+
+
+def rules_of(following: pl.DataFrame) -> dict[str, list[tuple[str, float]]]:
+    """Table NEXT_ITEMS as the API reads it back from Redis: what is taken after each product, and how strongly."""
+    return {
+        key.removeprefix(near_key(1, "")): list(zip(found["id"], found["score"], strict=True))
+        for key, value in staging.cached_near(SIMILAR_ITEMS.empty(), following, 1)
+        if (found := json.loads(value)["next"])
+    }
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from recsys_assets.assets.features import PAST_EVENTS, catalog_as_of, past_events
+from recsys_assets.assets.features import PAST_EVENTS, catalog_as_of, opted_out, past_events
 from recsys_assets.assets.quality import spec
 from recsys_assets.assets.stage import stage
 from recsys_assets.assets.tuned import tuned
 from recsys_assets.errors import NotFoundError
 from recsys_assets.logic.choices import Choices
-from recsys_assets.logic.identities import identities, merged
+from recsys_assets.logic.identities import identities, merged, of_somebody
 from recsys_assets.logic.split import origins, windows
 from recsys_assets.models.evaluation import evaluate
 from recsys_assets.models.recipe import FILE as RECIPE
@@ -23,7 +23,7 @@ from recsys_assets.plots import gains_by_history, markdown_image, metrics_by_mod
 from recsys_assets.resources import Shop
 from recsys_assets.stores.live import live
 from recsys_assets.stores.postgres import Postgres
-from recsys_assets.tables import CATALOG, COMPARISONS, EVALUATION, IDENTITIES, SLICES
+from recsys_assets.tables import CATALOG, COMPARISONS, EVALUATION, SLICES
 
 
 def recommendable(shop: Shop, day: date) -> list[str]:
@@ -33,15 +33,13 @@ def recommendable(shop: Shop, day: date) -> list[str]:
 
 
 def evaluated_events(shop: Shop, day: date) -> pl.DataFrame:
-    """The window's events under the links that were known before any held-out day (promise 6)."""
-    events, known = past_events(shop, day), shop.lake.read(IDENTITIES, day)
-    if known.is_empty():
-        return events
-    knobs = shop.tuning.evaluation
+    """What models see of the window, under the links that were known before any held-out day (promise 6)."""
+    events, knobs = past_events(shop, day), shop.tuning.evaluation
     oldest = origins(day, knobs.holdout_days, knobs.origins)[-1]
     cutoff = windows(oldest, knobs.holdout_days)["validation"].cutoff
-    before = identities(events, cutoff, shop.tuning.window_days)
-    return merged(events, before.join(known, on="anon_key", how="semi"))  # without those of the erased
+    shared, apart = shop.lake.tombstones().shared, shop.suppressions.asked()
+    known = identities(events, cutoff, shop.tuning.window_days, shared, apart, shop.home.keys.mark)
+    return of_somebody(merged(events, known), known, opted_out(shop, events))
 
 
 def read_choices(shop: Shop, day: date) -> Choices:
@@ -63,7 +61,7 @@ def champion(shop: Shop) -> tuple[Recipe | None, str]:
 
 @dg.asset(
     partitions_def=DAY,
-    deps=[PAST_EVENTS, "identities", "catalog"],
+    deps=[PAST_EVENTS, "users", "catalog"],
     description="Figures of every model on days it has not seen, and what the validation window chose.",
     check_specs=[
         spec("evaluation", "nothing_of_the_future_is_seen", "What models learn from is the same without later days."),

@@ -16,7 +16,8 @@ from recsys_assets.logic import profiles as profiles_logic
 from recsys_assets.logic import repurchase as repurchase_logic
 from recsys_assets.logic import sessions as sessions_logic
 from recsys_assets.logic import steps as steps_logic
-from recsys_assets.logic.identities import merged, merged_people
+from recsys_assets.logic.erasure import keys_of, marked
+from recsys_assets.logic.identities import merged, merged_people, of_somebody
 from recsys_assets.logic.outliers import usable
 from recsys_assets.partitions import DAY, RANGE_IN_ONE_RUN, day_of, days_back, upstream_window, window_of
 from recsys_assets.plots import markdown_image, sessions_per_day
@@ -59,8 +60,22 @@ def past_events(shop: Shop, as_of: date) -> pl.DataFrame:
 
 
 def events_of_people(shop: Shop, as_of: date) -> pl.DataFrame:
-    """The same, with what was done before a login under the user who logged in."""
+    """The same, with what was done before a login under the user who logged in: what counts of sales are made of."""
     return merged(past_events(shop, as_of), shop.lake.read(IDENTITIES, as_of))
+
+
+def opted_out(shop: Shop, events: pl.DataFrame) -> set[str]:
+    """Keys in ``events`` of everybody who is suppressed today, whichever day is computed (promise 5)."""
+    return marked(keys_of(events, ("user_key", "anon_key")), shop.suppressions.marks(), shop.home.keys.mark)
+
+
+def events_to_learn_from(shop: Shop, as_of: date) -> pl.DataFrame:
+    """The same without people who opted out, and without what nobody can be told to have done: what models see.
+
+    Counts of sales (`events_of_people`) keep both: what a product sold names no person.
+    """
+    events = events_of_people(shop, as_of)
+    return of_somebody(events, shop.lake.read(IDENTITIES, as_of), opted_out(shop, events))
 
 
 def catalog_as_of(shop: Shop, as_of: date) -> pl.DataFrame:
@@ -147,7 +162,7 @@ def user_profiles(
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
         frame = profiles_logic.user_profiles(
-            events_of_people(shop, day),
+            events_to_learn_from(shop, day),  # nobody asks for the habits of who opted out
             merged_people(lake.scan(SESSIONS, window_days(shop, day)).collect(), lake.read(IDENTITIES, day)),
             lake.read(ITEM_STATS, day),
             lake.read(USERS, day),
@@ -181,11 +196,11 @@ def repurchase_cycles(context: dg.AssetExecutionContext, shop: Shop) -> dg.Mater
         )
 
 
-@dg.asset(partitions_def=DAY, deps=[PAST_EVENTS, "identities"], description=INTERACTIONS.what)
+@dg.asset(partitions_def=DAY, deps=[PAST_EVENTS, "identities", "users"], description=INTERACTIONS.what)
 def interactions(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
         day = day_of(context)
-        frame = interactions_logic.interactions(events_of_people(shop, day), day, shop.tuning)
+        frame = interactions_logic.interactions(events_to_learn_from(shop, day), day, shop.tuning)
         shop.lake.write(INTERACTIONS, day, frame)
         present = set(shop.lake.days(CLEAN_EVENTS))
         return dg.MaterializeResult(
@@ -198,10 +213,10 @@ def interactions(context: dg.AssetExecutionContext, shop: Shop) -> dg.Materializ
         )
 
 
-@dg.asset(partitions_def=DAY, deps=[PAST_EVENTS, "identities"], description=STEPS.what)
+@dg.asset(partitions_def=DAY, deps=[PAST_EVENTS, "identities", "users"], description=STEPS.what)
 def steps(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
         day = day_of(context)
-        frame = steps_logic.steps(events_of_people(shop, day), day, shop.tuning)
+        frame = steps_logic.steps(events_to_learn_from(shop, day), day, shop.tuning)
         rows = shop.lake.write(STEPS, day, frame)
         return dg.MaterializeResult(metadata=metadata(rows, people=frame["person_key"].n_unique()))

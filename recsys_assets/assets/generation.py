@@ -2,20 +2,20 @@
 
 import dagster as dg
 
-from recsys_assets.assets.models import VERSION_FILE, folder_name
+from recsys_assets.assets.learnt import learnt_at
+from recsys_assets.assets.models import FLAVOURS, VERSION_FILE, folder_name
 from recsys_assets.assets.people import follow_users_files
 from recsys_assets.assets.stage import stage
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.resources import Shop
-from recsys_assets.stores.publishing import Frames
-from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+from recsys_assets.stores.publishing import frames_of
 
 
 @dg.asset(
     partitions_def=DAY,
     deps=[
-        "promotion", "lists", "similar_items", "popular_items", "catalog", "user_profiles", "users", "identities",
-        "blend",
+        "promotion", "lists", "similar_items", "next_items", "popular_items", "catalog", "user_profiles", "users",
+        "identities", "blend",
     ],
     description="The published lists of the day; readers see it whole or the one before.",
 )  # fmt: skip
@@ -26,14 +26,9 @@ def generation(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeR
         version = lake.get_text(folder_name("blend"), day, VERSION_FILE)
         published = shop.publisher.publish(
             day,
-            Frames(
-                lists=lake.read(LISTS, day),
-                similar=lake.read(SIMILAR_ITEMS, day),
-                popular=lake.read(POPULAR_ITEMS, day),
-                products=lake.read(CATALOG, day),
-                profiles=lake.read(USER_PROFILES, day),
-            ),
+            frames_of(lake, day),
             model_version=version,
+            learnt_at=learnt_at(context.instance, ("interactions", "steps", *FLAVOURS), day),
             keep=shop.tuning.keep_generations,
             progress=context.log.info,
         )

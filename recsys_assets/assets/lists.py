@@ -7,19 +7,20 @@ import numpy as np
 import polars as pl
 
 from recsys_assets.assets.evaluation import read_choices, recommendable
-from recsys_assets.assets.models import load_blend
+from recsys_assets.assets.models import load_blend, load_model
 from recsys_assets.assets.quality import suite_result, suite_spec
 from recsys_assets.assets.stage import stage
 from recsys_assets.logic.hashing import list_hash
 from recsys_assets.logic.popular import popular_items as popular
 from recsys_assets.logic.ranking import Ranking
-from recsys_assets.logic.users import withheld
 from recsys_assets.models.base import Interactions
 from recsys_assets.models.candidates import candidates as level_1
 from recsys_assets.models.item_cf import ItemCf
 from recsys_assets.models.learned import Learned
+from recsys_assets.models.next_items import next_items as following
 from recsys_assets.models.similar import similar_items as similar
 from recsys_assets.models.traits import Traits
+from recsys_assets.models.transitions import Transitions
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.resources import Shop
 from recsys_assets.stores.quality import suites
@@ -29,26 +30,24 @@ from recsys_assets.tables import (
     INTERACTIONS,
     ITEM_STATS,
     LISTS,
+    NEXT_ITEMS,
     POPULAR_ITEMS,
     REPURCHASE_CYCLES,
     RULE_EFFECTS,
     SIMILAR_ITEMS,
     STEPS,
     USER_PROFILES,
-    USERS,
 )
 
 
-@dg.asset(partitions_def=DAY, deps=["blend", "interactions", "steps", "catalog", "users"], description=CANDIDATES.what)
+@dg.asset(partitions_def=DAY, deps=["blend", "interactions", "steps", "catalog"], description=CANDIDATES.what)
 def candidates(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
         model, choices, facts = load_blend(shop, day), read_choices(shop, day), lake.read(CATALOG, day)
         seen, steps = lake.read(INTERACTIONS, day), lake.read(STEPS, day)
-        model.meet(Interactions.from_frame(seen, model.product_ids, steps=steps))
-        refused = withheld(lake.read(USERS, day))
-        asked = seen.join(refused, on="person_key", how="anti", maintain_order="left")
-        history = Interactions.from_frame(asked, model.product_ids, steps=steps)
+        history = Interactions.from_frame(seen, model.product_ids, steps=steps)
+        model.meet(history)
         reorder = None
         if choices.kind == "learned":
             traits = Traits.of(seen, model.product_ids, day, shop.tuning.recent_days, facts)
@@ -123,6 +122,28 @@ def similar_items(
         yield dg.MaterializeResult(metadata=metadata(frame.height, products=frame["product_id"].n_unique()))
         seen = suites.beside(frame, facts, "similar_product_id")
         yield suite_result(shop, "similar_items", "similar_items_are_whole", seen, suites.similar_items(), str(day))
+
+
+@dg.asset(
+    partitions_def=DAY,
+    deps=["transitions", "catalog"],
+    description=NEXT_ITEMS.what,
+    check_specs=[suite_spec("next_items", "next_items_are_whole")],
+)
+def next_items(
+    context: dg.AssetExecutionContext, shop: Shop
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    with stage() as metadata:
+        day, lake = day_of(context), shop.lake
+        model = load_model(shop, "transitions", day)
+        assert isinstance(model, Transitions)
+        listable = np.isin(model.product_ids, np.array(recommendable(shop, day), dtype=np.str_))
+        facts = lake.read(CATALOG, day)
+        frame = following(model, listable, facts, shop.tuning)
+        lake.write(NEXT_ITEMS, day, frame)
+        yield dg.MaterializeResult(metadata=metadata(frame.height, products=frame["product_id"].n_unique()))
+        seen = suites.beside(frame, facts, "next_product_id")
+        yield suite_result(shop, "next_items", "next_items_are_whole", seen, suites.next_items(), str(day))
 
 
 @dg.asset(

@@ -11,7 +11,7 @@ from recsys_assets.assets.evaluation import read_choices, recommendable
 from recsys_assets.assets.stage import stage
 from recsys_assets.assets.tuned import tuned
 from recsys_assets.logic.choices import EVERYBODY
-from recsys_assets.models import load, make_blend, save
+from recsys_assets.models import MODELS, load, make_blend, save
 from recsys_assets.models.base import Interactions, Recommender
 from recsys_assets.models.blend import Blend
 from recsys_assets.models.recipe import FILE as RECIPE
@@ -34,6 +34,7 @@ FLAVOURS = {
     "basket": "What people with such baskets take next, by frequency and age.",
     "content": "Products like those taken, by what the catalogue says.",
 }
+BESIDE = ("transitions",)  # trained in any case: the asset `next_items` asks it, whatever the blend does
 IN_ORDER = ("transitions", "session", "basket")  # they look at the steps
 
 
@@ -109,11 +110,11 @@ def _member(name: str) -> dg.AssetsDefinition:
         with stage() as metadata:
             day = day_of(context)
             chosen = make_blend(tuned(shop, day), read_choices(shop, day), shop.settings.threads)
-            if name not in chosen.models:
+            model = chosen.models.get(name) or (MODELS[name](threads=shop.settings.threads) if name in BESIDE else None)
+            if model is None:
                 context.log.info(f"{name} is not trained: nothing that is published asks it")
                 return dg.MaterializeResult(metadata=metadata(0, trained=False))
             train = training(shop, day, in_order=name in IN_ORDER)
-            model = chosen.models[name]
             with _record(context, shop, model, day) as run:
                 model.fit(train)
                 with shop.lake.new_folder(folder_name(name), day) as folder:

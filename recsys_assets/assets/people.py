@@ -8,6 +8,7 @@ import polars as pl
 from recsys_assets.assets.features import PAST_EVENTS, window_days
 from recsys_assets.assets.stage import stage
 from recsys_assets.logic.identities import identities as linked
+from recsys_assets.logic.identities import owned, shared
 from recsys_assets.logic.users import users as as_told
 from recsys_assets.logic.users import wishes, withheld
 from recsys_assets.partitions import DAY, day_of
@@ -54,8 +55,9 @@ def identities(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeR
         both = pl.col.user_key.is_not_null() & pl.col.anon_key.is_not_null()
         events = shop.lake.scan(CLEAN_EVENTS, window_days(shop, day)).filter(both)
         seen = events.select("user_key", "anon_key", "event_date").collect()
-        erased = shop.suppressions.erased() if seen.height else set[str]()
-        frame = linked(seen, day, shop.tuning.window_days, erased, shop.home.keys.mark)
+        known = shop.lake.tombstones().shared
+        frame = linked(seen, day, shop.tuning.window_days, known, shop.suppressions.asked(), shop.home.keys.mark)
         shop.lake.write(IDENTITIES, day, frame)
-        shared = frame["user_key"].null_count()
-        return dg.MaterializeResult(metadata=metadata(frame.height, linked=frame.height - shared, shared=shared))
+        return dg.MaterializeResult(
+            metadata=metadata(frame.height, linked=owned(frame).height, shared=len(shared(frame)))
+        )

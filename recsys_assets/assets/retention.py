@@ -14,7 +14,7 @@ from recsys_assets.stores.retention import drop, expired, first_kept
 
 @dg.asset(
     partitions_def=DAY,
-    deps=["generation"],
+    deps=["generation", "erasure"],
     description="What the night dropped, being older than the home keeps it: days of tables, models, logs of runs.",
 )
 def retention(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:

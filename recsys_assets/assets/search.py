@@ -19,7 +19,7 @@ from recsys_assets.stores.tracking import metric_name
 
 @dg.asset(
     partitions_def=DAY,
-    deps=[PAST_EVENTS, "identities", "catalog"],
+    deps=[PAST_EVENTS, "users", "catalog"],
     description="Knobs of the members that a seeded search found; they hold until it is run again.",
 )
 def knob_search(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:

@@ -123,7 +123,7 @@ def apply_command(path: Path, as_json: bool) -> None:
     with servers(settings, home) as found:
         cache = Cache(found.redis_url)
         try:
-            added = wishes.apply(Postgres(found.postgres_url), cache, wanted.wishes)
+            added = wishes.apply(Postgres(found.postgres_url), cache, home.keys, wanted.wishes)
         finally:
             cache.close()
     if as_json:

@@ -14,27 +14,28 @@ from recsys_assets.errors import SourceError
 from recsys_assets.local.supervisor import Servers, servers
 from recsys_assets.logic.emails import Offer, Order, Sender, render
 from recsys_assets.settings import CHECKOUT, Home
-from recsys_assets.stores.postgres import Postgres, rows, schema_version
+from recsys_assets.stores.exported import note_mail
+from recsys_assets.stores.postgres import Postgres, rows
 
-WITH_WISHES = 5  # the schema from which on users files' wishes stand in Postgres
 LOOKED_AT = 50  # of a list: enough that four are left when the order's own products and variants are out
 
 
 def write_order_confirmation(found: Servers, home: Home, key: str, order_file: Path, out: Path) -> list[Path]:
     """Renders the order confirmation of the person with ``key``; the HTML file and the text file.
 
-    Somebody without a list, opted out or unknown, gets what is popular; before the first generation, no offers. Who
-    wants no marketing mail (the users file's ``transactional_only``) gets none either: offers are advertising.
+    Somebody without a list, opted out or unknown, gets what is popular; before the first generation, no offers. What
+    was sold out or repriced since (`recsys products`) is left out, or has its new price. Who wants no marketing mail
+    (the users file's ``transactional_only``) gets none either: offers are advertising.
 
     Raises:
         SourceError: the order cannot be read; the message names the field.
         StoreError: Postgres does not answer.
     """
     order = _read_order(order_file)
-    with Postgres(found.postgres_url).connect() as connection:
-        schema = schema_version(connection)
-        there, mark = schema > 0, {"mark": home.keys.mark(key)}
-        plain = schema >= WITH_WISHES and rows(connection, "read/transactional_only", mark)[0]["exists"]
+    postgres = Postgres(found.postgres_url)
+    there = postgres.refresh()
+    with postgres.connect() as connection:
+        plain = there and rows(connection, "read/transactional_only", {"mark": home.keys.mark(key)})[0]["exists"]
         offers = rows(connection, "read/offers", {"key": key, "limit": LOOKED_AT}) if there and not plain else []
         if there and not plain and not offers:
             offers = rows(connection, "read/popular_offers", {"limit": LOOKED_AT})
@@ -49,6 +50,8 @@ def write_order_confirmation(found: Servers, home: Home, key: str, order_file: P
     out.mkdir(parents=True, exist_ok=True)
     stem = "order_confirmation-" + re.sub(r"[^A-Za-z0-9._-]", "_", order.order_id)
     written = [out / f"{stem}.html", out / f"{stem}.txt"]
+    if out.absolute().is_relative_to(home.exports.absolute()):
+        note_mail(written, home.keys.mark(key))  # an erasure finds the person's e-mails by it
     for path, text in zip(written, (mail.html, mail.text), strict=True):
         path.write_text(text, encoding="utf-8")
     return written

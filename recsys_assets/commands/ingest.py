@@ -69,7 +69,8 @@ def describe(report: FileReport, *, check: bool = False) -> str:
     rejected = sum(found.rows for found in report.rejected.values())
     lines = [
         f"{report.path}: {report.rows:,} rows {verb} in {report.table}: {report.clean:,} clean, {rejected:,} rejected, "
-        f"{report.duplicates:,} duplicates, {report.redelivered:,} redelivered."
+        f"{report.duplicates:,} duplicates, {report.redelivered:,} redelivered"
+        + (f", {report.erased:,} of people who were erased." if report.erased else ".")
     ]
     if check:
         lines.append(f"  read as {report.format}:")

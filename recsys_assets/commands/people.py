@@ -1,25 +1,29 @@
-"""`recsys optout`, `optin` and `forget`: one person's wish, at once."""
+"""`recsys optout`, `optin` and `forget`: one person's wish, at once; `recsys receipt`: what has become of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, datetime
 
 import click
 
 from recsys_assets.commands.home import context
 from recsys_assets.commands.output import JSON, plain, print_json
-from recsys_assets.errors import SettingsError
+from recsys_assets.errors import NotFoundError, SettingsError
 from recsys_assets.identity import KEY_PREFIX, id_problem
 from recsys_assets.local.supervisor import servers
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.postgres import Postgres
+from recsys_assets.stores.receipts import find
 from recsys_assets.stores.suppressions import SETTLE_SECONDS, Suppressed, Suppressions
 
 REMAINS = (
-    "Not erased by this version: the person's rows in the lake (landing, clean events, features, lists), which still "
-    "hold the key, the weight of models trained on them, backups, what Postgres has not vacuumed yet, and the shop's "
-    "own files. Every later publish leaves the person out. The erasure of the lake comes with a later version."
+    "What follows: the lake (landing, clean and rejected events, sessions, features, lists), exports and mails are "
+    "swept within a minute where `recsys up` runs, else by `recsys run erase`. The next training after the sweep drops "
+    "the weight of the person's events from the models. Backups, and what Postgres has not vacuumed yet, hold their "
+    "copies for as long as they are kept. The shop's own files are the shop's to mend: nothing is taken in from them "
+    "again that is this person's."
 )
+WHAT = {"optout": "opt-out", "optin": "opt-in", "erasure": "erasure"}
 ANON = click.option("--anon", is_flag=True, help="USER is an anonymous id (a cookie, a device).")
 
 
@@ -50,8 +54,8 @@ def _say(done: Suppressed, as_json: bool) -> None:
     if as_json:
         print_json(plain(done))
         return
-    since = done.since.astimezone(UTC).isoformat(sep=" ", timespec="seconds")
-    print(f"{'erased' if done.erased else 'opted out'}: not served by any store since {since}")
+    print(f"receipt: {done.receipt}")
+    print(f"{'erased' if done.erased else 'opted out'}: not served by any store since {_second(done.since)}")
     print(f"Postgres: {done.lists} lists and {done.profiles} profiles removed, of all kept generations")
     if done.cache_problem is None:
         print(f"Redis: {done.cached} lists removed, marker set")
@@ -87,6 +91,7 @@ def optin(user: str, anon: bool, as_json: bool) -> None:
     if as_json:
         print_json(plain(done))
         return
+    print(f"receipt: {done.receipt}")
     if not done.was_out:
         print("this person had not opted out; nothing was changed")
     if done.by_file:
@@ -111,6 +116,35 @@ def forget(user: str, anon: bool, as_json: bool) -> None:
         return
     print("What stays in the stores is a mark, which cannot be turned back into the key or the id.")
     print(REMAINS)
+    print("`recsys receipt` with the number says what has been removed where.")
 
 
-COMMANDS = (optout, optin, forget)
+@click.command()
+@click.argument("number", metavar="ID")
+@JSON
+def receipt(number: str, as_json: bool) -> None:
+    """What an opt-out, opt-in or erasure has removed where and when, and what follows."""
+    settings, home = context()
+    with servers(settings, home) as servers_:
+        found = find(Postgres(servers_.postgres_url), number)
+    if found is None:
+        raise NotFoundError("there is no receipt with this number")
+    if as_json:
+        print_json(plain(found) | {"status": found.status, "follows": found.follows})
+        return
+    done = "not done yet" if found.done_at is None else f"done {_second(found.done_at)}"
+    print(f"{WHAT[found.kind]} asked {_second(found.asked_at)}, effective for readers since; {done}")
+    width = max((len(one.store) for one in found.stores), default=0)
+    for one in found.stores:
+        print(f"  {one.store:<{width}}  {one.count:>9,} removed  {_second(one.at)}")
+    if found.weight_gone_with is not None:
+        print(f"models: generation {found.weight_gone_with} is the first made by one trained without the person")
+    for sentence in found.follows:
+        print(f"to come: {sentence}")
+
+
+def _second(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(sep=" ", timespec="seconds")
+
+
+COMMANDS = (optout, optin, forget, receipt)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 POLL_SECONDS = 0.2
+Days = tuple[date, date]
 RUN_SERVICES = ("dagster-webserver", "dagster-daemon")
 
 
@@ -37,19 +38,19 @@ class Stage:
     metadata: Mapping[str, Any]
 
 
-def launch(running: Platform, job: str, days: tuple[date, date], say: Callable[[str], None]) -> list[Stage]:
-    """Runs a job over a range of days the way the UI does, waits for it, and says what each stage wrote.
+def launch(running: Platform, job: str, days: Days | None, say: Callable[[str], None]) -> list[Stage]:
+    """Runs a job over a range of days (None: of no day) the way the UI does, waits, and says what each stage wrote.
 
     Raises:
         RefusedError: the run failed; the message holds each failed step's reason and the run's id.
     """
     from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
-    first, last = (day.isoformat() for day in days)
-    tags = {"dagster/partition": first}
+    first, last = (day.isoformat() for day in days) if days else ("", "")
+    tags = {"dagster/partition": first} if days else {}
     if first != last:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    say(f"{job} for {first}" + (f" to {last}" if first != last else ""))
+    say(job + (f" for {first}" if days else "") + (f" to {last}" if first != last else ""))
     host, _, port = running.address("dagster-webserver").removeprefix("http://").partition(":")
     client = DagsterGraphQLClient(host, port_number=int(port))
     try:
@@ -192,15 +193,24 @@ def search(day: datetime | None, as_json: bool) -> None:
     _run(settings, home, "search", [(as_of, as_of)], as_json)
 
 
-def _run(settings: Settings, home: Home, job: str, days: Sequence[tuple[date, date]], as_json: bool) -> None:
+@run.command()
+@JSON
+def erase(as_json: bool) -> None:
+    """Remove people who asked to be erased from the lake, exports and e-mails; `recsys up` does so by itself."""
+    settings, home = context()
+    _run(settings, home, "erase", [None], as_json)
+
+
+def _run(settings: Settings, home: Home, job: str, days: Sequence[Days | None], as_json: bool) -> None:
     if not days:
         return
     say = announcer(as_json)
     with platform(settings, home, RUN_SERVICES, say) as running:
-        for first, last in days:
-            stages = launch(running, job, (first, last), say)
+        for some in days:
+            stages = launch(running, job, some, say)
             if as_json:
-                print_line({"job": job, "first_day": first, "last_day": last, "stages": stages_json(stages)})
+                told = {"first_day": some[0], "last_day": some[1]} if some else {}
+                print_line({"job": job, **told, "stages": stages_json(stages)})
 
 
 def stages_json(stages: Sequence[Stage]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from recsys_assets.local.supervisor import servers
 from recsys_assets.logic.copywriting import micros_to_amount, money
 from recsys_assets.settings import Home
 from recsys_assets.stores.lake import Lake
-from recsys_assets.stores.postgres import Postgres, rows, schema_version
+from recsys_assets.stores.postgres import Postgres, rows
 from recsys_assets.tables import CATALOG, CLEAN_EVENTS, USER_PROFILES
 
 
@@ -31,9 +31,11 @@ def show(user: str, anon: bool, limit: int, as_json: bool) -> None:
     """Print a person's history, profile and list, with reasons."""
     settings, home = context()
     key = key_of(user, anon)
-    with servers(settings, home) as found, Postgres(found.postgres_url).connect() as connection:
-        values = {"key": key, "limit": limit}
-        offers = rows(connection, "read/offers", values) if schema_version(connection) else []
+    with servers(settings, home) as found:
+        postgres = Postgres(found.postgres_url)
+        there = postgres.refresh()
+        with postgres.connect() as connection:
+            offers = rows(connection, "read/offers", {"key": key, "limit": limit}) if there else []
     told = {
         "key": KEY_PREFIX + key,
         "history": _history(home, key, limit),

@@ -59,6 +59,20 @@ def expand(path: str, layouts: tuple[Layout, ...] = PLAIN) -> list[Path]:
     return files
 
 
+def demand_file(path: Path, name: str) -> None:
+    """Refuses what cannot be opened; ``name`` is what the message calls it.
+
+    Raises:
+        SourceError: it is not there, is a folder, or may not be read.
+    """
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        raise SourceError(f"{name} is not there.") from None
+    except OSError as error:
+        raise SourceError(f"{name} cannot be read: {error.strerror}.") from None
+
+
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, uncompressed; gzip and zstd are told by their first bytes, not by name.

@@ -17,11 +17,12 @@ from recsys_assets.errors import SourceError, TableError
 from recsys_assets.importers import FORMATS, IMPORTERS, sql
 from recsys_assets.importers.auto import recognise
 from recsys_assets.importers.base import RAW_COLUMNS, Importer, Piece, Raw
+from recsys_assets.importers.erased import without_erased
 from recsys_assets.importers.reports import Example, FileReport, Rejected
 from recsys_assets.logic.events import clean
 from recsys_assets.logic.landing import LandingRules, land
 from recsys_assets.settings import Home, Source
-from recsys_assets.stores.lake import Delivery, Lake
+from recsys_assets.stores.lake import Delivery, Lake, Tombstones
 from recsys_assets.tables import LANDING_CATALOG, LANDING_EVENTS, LANDING_RATES, LANDING_USERS, Table
 
 LANDING: dict[Kind, Table] = {
@@ -174,56 +175,79 @@ class _Job:
         return landed
 
     def _land(self, raw: Raw, delivery: Delivery, replaced: list[Delivery], path: Path | None) -> FileReport:
-        """All rows as one delivery, in the place of those that it replaces."""
-        landed = self._landed(raw, delivery.path, delivery.file_id, path)
-        report = self._judge(self._report(raw, delivery, landed), landed, replaced)
-        if not self.check:
-            table = LANDING[raw.kind]
+        """All rows as one delivery, in the place of those that it replaces; none of people who were erased."""
+        read, table = self._landed(raw, delivery.path, delivery.file_id, path), LANDING[raw.kind]
+        while True:
+            landed, stones = self._without_erased(table, read)
+            report = self._judge(self._report(raw, delivery, landed), landed, replaced)
+            report = replace(report, erased=read.height - landed.height)
+            if self.check:
+                return report
+            told = replace(delivery, table=table.name, rows=read.height, days=report.days, erased=report.erased)
             self._write(table, landed, delivery.file_id)
-            self._withdraw(replaced)
-            gone = {day for old in replaced for day in old.days}
-            report = replace(report, changed=tuple(sorted({*report.changed, *gone})))
-            self._record(replace(delivery, table=table.name, rows=landed.height, days=report.days))
-            self.progress(f"landed {landed.height:,} rows of {len(report.days):,} days")
+            if self.lake.tombstones() == stones:  # whoever is erased from here on is swept out of what was written
+                break
+            self.lake.withdraw(told)
+        self._withdraw(replaced)
+        gone = {day for old in replaced for day in old.days}
+        report = replace(report, changed=tuple(sorted({*report.changed, *gone})))
+        self._record(told)
+        self.progress(f"landed {landed.height:,} rows of {len(report.days):,} days")
         return report
 
+    def _without_erased(self, table: Table, landed: pl.DataFrame) -> tuple[pl.DataFrame, Tombstones]:
+        return without_erased(self.lake, self.home.keys, table, landed, check=self.check)
+
     def _whole_days(self, raw: Raw, delivery: Delivery, earlier: list[Delivery]) -> FileReport:
-        """Each day as a delivery of its own: one whose rows are those that stand stays, another is replaced."""
-        landed = self._landed(raw, delivery.path, "", None)
+        """Each day as a delivery of its own: one whose rows are those that stand stays, another is replaced.
+
+        Days are told apart by the rows that the shop sends: an erasure by itself makes no day land again.
+        """
+        read = self._landed(raw, delivery.path, "", None)
         reading, stay, new = self.reading(), set[str](), list[tuple[Delivery, pl.DataFrame]]()
-        for (day,), rows in landed.partition_by("event_date", as_dict=True, maintain_order=True).items():
+        for (day,), rows in read.partition_by("event_date", as_dict=True, maintain_order=True).items():
             file_id = _hash_rows(rows.select("event_date", "event_id", "row_hash", "problem")) + reading
             if any(old.file_id == file_id for old in earlier):
                 stay.add(file_id)
                 continue
-            named = rows.with_columns(pl.lit(file_id).alias("source_file"))
-            days = {str(day): rows.height}
-            told = replace(delivery, file_id=file_id, table=LANDING_EVENTS.name, rows=rows.height, days=days)
-            new.append((told, named))
+            told = replace(
+                delivery, file_id=file_id, table=LANDING_EVENTS.name, rows=rows.height, days={str(day): rows.height}
+            )
+            new.append((told, rows.with_columns(pl.lit(file_id).alias("source_file"))))
         gone = [old for old in earlier if old.file_id not in stay]
-        report = self._report(raw, delivery, landed)
-        fresh = pl.concat([rows for _, rows in new]) if new else landed.clear()
-        report = self._judge(report, fresh, earlier)
-        lost = {day for old in gone for day in old.days}
-        report = replace(
-            report,
-            already_delivered=not new and not gone,
-            redelivered=report.redelivered + landed.height - fresh.height,
-            changed=tuple(sorted({*report.changed, *lost})),
-        )
-        if not self.check:
-            for told, rows in new:
+        fresh = pl.concat([rows for _, rows in new]) if new else read.clear()
+        while True:
+            kept, stones = self._without_erased(LANDING_EVENTS, fresh)
+            report = self._judge(self._report(raw, delivery, read), kept, earlier)
+            lost = {day for old in gone for day in old.days}
+            report = replace(
+                report,
+                already_delivered=not new and not gone,
+                redelivered=report.redelivered + read.height - fresh.height,
+                erased=fresh.height - kept.height,
+                changed=tuple(sorted({*report.changed, *lost})),
+            )
+            if self.check:
+                return report
+            parts = [(told, kept.filter(pl.col("source_file") == told.file_id)) for told, _ in new]
+            for told, rows in parts:
                 self._write(LANDING_EVENTS, rows, told.file_id)
-                self._withdraw([old for old in gone if set(old.days) == set(told.days)])
-                self._record(told)
-            self._withdraw([old for old in gone if old in self.known])
-            self.progress(f"landed {fresh.height:,} rows of {len(new):,} days; {len(stay):,} days stay as they were")
+            if self.lake.tombstones() == stones:
+                break
+            for told, _ in parts:
+                self.lake.withdraw(told)
+        for told, rows in parts:
+            self._withdraw([old for old in gone if set(old.days) == set(told.days)])
+            days = {day: rows.height for day in told.days if rows.height}
+            self._record(replace(told, days=days, erased=told.rows - rows.height))
+        self._withdraw([old for old in gone if old in self.known])
+        self.progress(f"landed {kept.height:,} rows of {len(new):,} days; {len(stay):,} days stay as they were")
         return report
 
     def _report(self, raw: Raw, delivery: Delivery, landed: pl.DataFrame) -> FileReport:
         days = {str(day): rows for day, rows in landed.group_by("event_date").len().sort("event_date").iter_rows()}
         return FileReport(
-            self.source.format, delivery.path, delivery.file_id, LANDING[raw.kind].name, landed.height, days,
+            self.source.format, delivery.path, delivery.file_id, LANDING[raw.kind].name, raw.frame.height, days,
             ignored=raw.ignored, mapping=raw.mapping, notes=raw.notes,
         )  # fmt: skip
 
@@ -265,14 +289,13 @@ class _Job:
                 rejected=_by_reason(bad),
                 changed=tuple(sorted(map(str, days))),
             )
-        fresh = landed
+        fresh, dates = landed, [date.fromisoformat(day) for day in report.days]
         others = {old.file_id for old in self.known if old.table == report.table and old not in replaced}
         if others:
             key = ["event_date", "event_id", "row_hash"]
-            dates = [date.fromisoformat(day) for day in report.days]
             there = self.lake.scan(LANDING_EVENTS, dates, others).select(key).unique().collect()
             fresh = landed.join(there, on=key, how="anti", maintain_order="left")
-        rates = self.lake.landed_until(LANDING_RATES, max(map(date.fromisoformat, report.days)))
+        rates = self.lake.landed_until(LANDING_RATES, max(dates, default=date.min))
         cleaned = clean(fresh, rates, self.home.config.currency)
         counted = cleaned.audit.select(pl.col("clean", "rejected", "duplicates").sum()).row(0)
         if sum(counted) != fresh.height:

@@ -31,9 +31,10 @@ class Rejected:
 
 @dataclass(frozen=True)
 class FileReport:
-    """One file: rows = clean + rejected + duplicates + redelivered.
+    """One file: rows = clean + rejected + duplicates + redelivered + erased.
 
-    ``duplicates`` repeat a row of the same file, ``redelivered`` one that another file already brought. ``days``
+    ``duplicates`` repeat a row of the same file, ``redelivered`` one that another file already brought; ``erased`` did
+    not land, being about people who were erased. ``days``
     counts landed rows, ``changed`` names the days that hold something new, ``ignored`` the columns that nobody reads.
     ``mapping`` and ``notes`` say how the rest was read (see `Raw`).
     """
@@ -48,6 +49,7 @@ class FileReport:
     clean: int = 0
     duplicates: int = 0
     redelivered: int = 0
+    erased: int = 0
     rejected: dict[str, Rejected] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()

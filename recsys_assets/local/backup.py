@@ -275,7 +275,7 @@ def _put_in_order(found: Servers, keys: KeyRing, wanted: tuple[wishes.Wish, ...]
     """Suppressions first, then Redis from Postgres; how many wishes were new, and the live generation (0: none)."""
     postgres, cache = Postgres(found.postgres_url), Cache(found.redis_url)
     try:
-        added = wishes.apply(postgres, cache, wanted)
+        added = wishes.apply(postgres, cache, keys, wanted)
         with postgres.connect() as connection:
             connection.execute(
                 "SELECT setval(pg_get_serial_sequence('generations', 'generation'), max(generation) + %s) "

@@ -7,6 +7,7 @@ import redis
 from psycopg import sql
 
 from recsys_assets.errors import StoreError
+from recsys_assets.stores.trust import untrusted
 
 _SECONDS = 5
 
@@ -16,12 +17,15 @@ def ensure_database(url: str, setting: str) -> None:
 
     Raises:
         StoreError: it cannot be reached or made; the message names ``setting`` and never the password.
+        SettingsError: its certificate is not trusted.
     """
     try:
         # A password with a bare "/" makes what stands before it the port, and libpq would quote that.
         _port = urlsplit(url).port
         psycopg.connect(url, connect_timeout=_SECONDS).close()
     except psycopg.OperationalError as error:
+        if refused := untrusted(setting, error):
+            raise refused from None
         if not _is_missing(url):
             raise StoreError(f"{setting}: Postgres does not answer: {_first_line(error)}") from None
     except (psycopg.ProgrammingError, ValueError):  # their messages may quote the part that holds the password
@@ -69,11 +73,14 @@ def probe_redis(url: str, setting: str) -> None:
 
     Raises:
         StoreError: it does not answer; the message names ``setting`` and never the password.
+        SettingsError: its certificate is not trusted.
     """
     try:
         with redis.Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS) as client:
             client.ping()
     except redis.RedisError as error:
+        if refused := untrusted(setting, error):
+            raise refused from None
         raise StoreError(f"{setting}: Redis does not answer: {_first_line(error)}") from None
     except ValueError:  # its message may quote the part of the URL that holds the password
         raise StoreError(f"{setting} is not a URL that Redis understands") from None

@@ -22,6 +22,7 @@ from psycopg.rows import dict_row
 from recsys_assets.errors import HomeError, RecsysError
 from recsys_assets.importers import IMPORTERS
 from recsys_assets.local.supervisor import Servers, servers
+from recsys_assets.setting_values import plain_connection
 from recsys_assets.settings import (
     CHECKOUT,
     LAYOUT_VERSION,
@@ -222,10 +223,12 @@ def _servers(settings: Settings, home: Home) -> Iterator[Finding]:
     away = []
     for name, url in given.items():  # each by itself, so that one that is away does not hide the others
         if url:
+            yield from _network(name, url)
             found = list(_guarded(name, partial(_postgres, url, name)))
             away += [each for each in found if each.level == "fail"]
             yield from found
     if settings.redis_url:
+        yield from _network("RECSYS_REDIS_URL", settings.redis_url)
         found = list(_guarded("RECSYS_REDIS_URL", partial(_redis, settings.redis_url, "RECSYS_REDIS_URL")))
         away += [each for each in found if each.level == "fail"]
         yield from found
@@ -240,6 +243,13 @@ def _servers(settings: Settings, home: Home) -> Iterator[Finding]:
             yield from _guarded("redis", partial(_redis, running.redis_url, "redis"))
         yield from _guarded("schema", partial(_schema, running))
         yield from _guarded("published", partial(_published, running, home))
+
+
+def _network(name: str, url: str) -> Iterator[Finding]:
+    """A server elsewhere whose answers others could read, or give."""
+    if why := plain_connection(url):
+        said = "on another machine, reached without verified TLS: others on the way could read or answer"
+        yield Finding("warn", name, said, f"it {why}")
 
 
 def _urls(found: Servers) -> tuple[str, str, str]:

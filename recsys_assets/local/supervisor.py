@@ -52,7 +52,7 @@ _POSTGRES_SETTINGS = ("RECSYS_POSTGRES_URL", "RECSYS_DAGSTER_POSTGRES_URL", "REC
 
 @dataclass(frozen=True)
 class Servers:
-    """Where to connect. Every one answered when this was handed out."""
+    """Where to connect. Every one answered when this was handed out, Redis if it was needed."""
 
     postgres_url: str = field(repr=False)
     dagster_postgres_url: str = field(repr=False)
@@ -61,17 +61,18 @@ class Servers:
 
 
 @contextmanager
-def servers(settings: Settings, home: Home) -> Iterator[Servers]:
+def servers(settings: Settings, home: Home, *, needs_redis: bool = True) -> Iterator[Servers]:
     """The home's servers: those that run, or ones that run for as long as the ``with`` block.
 
-    Enter it in the main thread: servers started from another one end with that thread.
+    Enter it in the main thread: servers started from another one end with that thread. ``needs_redis`` is false where
+    the caller says itself what a Redis that is away means; then it is not probed.
 
     Raises:
         StoreError: a server does not come up or does not answer; the message names the setting that points at it.
         HomeError: the servers' data cannot be used.
     """
     if not settings.embedded_postgres and not settings.embedded_redis:
-        yield resolve(settings, "", "")
+        yield resolve(settings, "", "", needs_redis=needs_redis)
         return
     deadline = time.monotonic() + LOCK_SECONDS
     while time.monotonic() < deadline:
@@ -84,7 +85,7 @@ def servers(settings: Settings, home: Home) -> Iterator[Servers]:
             with held(use):
                 state = read_state(home.path)
                 if state is not None:
-                    yield resolve(settings, state.postgres_url, state.redis_url)
+                    yield resolve(settings, state.postgres_url, state.redis_url, needs_redis=needs_redis)
                     return
         time.sleep(0.05)  # the owner is starting or stopping
     raise StoreError(
@@ -155,8 +156,8 @@ def _address(url: str) -> str:
     return url.rpartition("@")[2].partition("/")[0]
 
 
-def resolve(settings: Settings, postgres_url: str, redis_url: str) -> Servers:
-    """The settings' URLs, and the embedded servers' where they give none; every one probed."""
+def resolve(settings: Settings, postgres_url: str, redis_url: str, *, needs_redis: bool = True) -> Servers:
+    """The settings' URLs, and the embedded servers' where they give none; every one probed, Redis if it is needed."""
     given = (settings.postgres_url, settings.dagster_postgres_url, settings.mlflow_postgres_url)
     urls = []
     for url, database, setting in zip(given, DATABASES, _POSTGRES_SETTINGS, strict=True):
@@ -166,7 +167,8 @@ def resolve(settings: Settings, postgres_url: str, redis_url: str) -> Servers:
         ensure_database(urls[-1], setting)
     if not settings.redis_url and not redis_url:
         raise _not_started("RECSYS_REDIS_URL")
-    probe_redis(settings.redis_url or redis_url, "RECSYS_REDIS_URL")
+    if needs_redis:
+        probe_redis(settings.redis_url or redis_url, "RECSYS_REDIS_URL")
     return Servers(urls[0], urls[1], urls[2], settings.redis_url or redis_url)
 
 

@@ -18,6 +18,7 @@ from recsys_assets.local.supervisor import LOCK_SECONDS, Owner, Servers, owning,
 from recsys_assets.settings import CHECKOUT, Home, Settings
 
 ANSWER_SECONDS = 240.0  # MLflow and Dagster make their tables at their first start
+GRACE_SECONDS = 10  # a bulk of a thousand lists takes less; a client that does not read is cut off then
 PROGRAMS = ("dagster-webserver", "dagster-daemon", "mlflow", "api", "pages")
 
 
@@ -250,8 +251,8 @@ def _services(settings: Settings, home: Home, environment: dict[str, str]) -> li
     workspace = str(CHECKOUT / "workspace.yaml")
     artifacts = home.artifacts.as_uri()
 
-    def program(name: str, *command: str) -> Program:
-        return Program(name, command, home.logs / f"{name}.log", environment, folder=home.path)
+    def program(name: str, *command: str, patience: float = 20.0) -> Program:
+        return Program(name, command, home.logs / f"{name}.log", environment, folder=home.path, patience=patience)
 
     dagster, mlflow, api, pages = (
         port or free_port()
@@ -263,13 +264,15 @@ def _services(settings: Settings, home: Home, environment: dict[str, str]) -> li
     tracking += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
     serving = [sys.executable, "-m", "uvicorn", "recsys_assets.serving.app:create", "--factory"]
     serving += ["--host", HOST, "--port", str(api), "--no-access-log"]  # it would hold the ids that were asked for
+    serving += ["--timeout-graceful-shutdown", str(GRACE_SECONDS)]
+    ending = settings.api_drain + GRACE_SECONDS + 10.0
     reading = [sys.executable, "-m", "uvicorn", "recsys_assets.serving.pages:create", "--factory"]
     reading += ["--host", HOST, "--port", str(pages)]
     return [
         _Service("Dagster UI", program("dagster-webserver", *webserver), dagster, "/server_info"),
         _Service("Dagster daemon", program("dagster-daemon", *daemon)),
         _Service("MLflow UI", program("mlflow", *tracking), mlflow, "/health"),
-        _Service("API", program("api", *serving), api, "/api/v1/health"),
+        _Service("API", program("api", *serving, patience=ending), api, "/livez"),
         _Service("data docs and dbt docs", program("pages", *reading), pages),
     ]
 

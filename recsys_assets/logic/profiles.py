@@ -6,7 +6,6 @@ from datetime import date, timedelta
 import polars as pl
 
 from recsys_assets.logic.price_tiers import TIERS
-from recsys_assets.logic.users import withheld
 from recsys_assets.tables import USER_PROFILES
 from recsys_assets.tuning import Tuning, UserSegments, UserTypes
 
@@ -27,7 +26,6 @@ def user_profiles(
 ) -> pl.DataFrame:
     """One row per person with an event in the window: table USER_PROFILES, ordered by person.
 
-    - Who refused consent has none. They count where others are measured against everybody.
     - An order is an order id, or the day's purchases that have none; a purchase is a line.
     - Lifetime value is what the window's purchases cost less what was returned. ``spending_segment`` cuts it at the
       quantiles of ``user_segments`` over everybody who bought (nearest rank: equal values fall in one segment).
@@ -39,7 +37,7 @@ def user_profiles(
     - A rate with nothing below its line is null; so is every habit of which nothing was seen.
 
     Args:
-        events: table CLEAN_EVENTS; days outside the window are ignored.
+        events: table CLEAN_EVENTS of everybody who has a profile; days outside the window are ignored.
         sessions: table SESSIONS; days outside the window are ignored.
         item_stats: table ITEM_STATS of the day; top categories and price tiers come from it.
         users: table USERS of the day; locale and market come from it.
@@ -80,9 +78,7 @@ def user_profiles(
             (pl.col("orders") * 30 / observed.clip(lower_bound=30)).fill_null(0.0).alias("orders_per_30_days"),
             _ratio("_returns", "purchases").alias("return_rate"),
             _ratio("_clicks", "_impressions").alias("click_rate"),
-        )
-        .join(withheld(users), on=_PERSON, how="anti")
-        .sort(_PERSON)
+        ).sort(_PERSON)
     )
 
 

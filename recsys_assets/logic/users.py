@@ -4,6 +4,7 @@ from datetime import date
 
 import polars as pl
 
+from recsys_assets.logic.identities import owned
 from recsys_assets.logic.wishes import Wishes
 from recsys_assets.tables import USERS
 
@@ -54,8 +55,8 @@ def wishes(users: pl.DataFrame, identities: pl.DataFrame) -> Wishes:
         identities: table IDENTITIES.
     """
     refused = withheld(users)
-    theirs = identities.join(refused, left_on="user_key", right_on="person_key", how="semi")
-    others = identities.join(theirs, on="anon_key", how="anti")
+    theirs = owned(identities).join(refused, left_on="user_key", right_on="person_key", how="semi")
+    others = identities.select("anon_key").unique().join(theirs, on="anon_key", how="anti")
     granted = users.filter(pl.col("consent"))["person_key"]
     return Wishes(
         [*refused["person_key"], *theirs["anon_key"]],

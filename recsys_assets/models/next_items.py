@@ -4,6 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recsys_assets.logic.compiled import compiled
+from recsys_assets.models.base import Floats
+from recsys_assets.models.multiply import Integers
 from recsys_assets.models.transitions import Transitions
 from recsys_assets.tables import NEXT_ITEMS
 from recsys_assets.tuning import Tuning
@@ -31,24 +34,50 @@ def next_items(
     parents = catalog.select("product_id", pl.coalesce("parent_id", "product_id").alias("_family"))
     families = names.to_frame("product_id").join(parents, on="product_id", how="left", maintain_order="left")
     family = families.select(pl.coalesce("_family", "product_id").rank("dense")).to_series().to_numpy()
-    rules = model.rules.tocoo()
-    kept = listable[rules.col] & (rules.data > 0) & (family[rules.row] != family[rules.col])
-    found = (
+    rules = model.rules
+    count, columns, score = _strongest(
+        rules.indptr, rules.indices, rules.data, listable, family.astype(np.int64), tuning.next_items
+    )
+    source = np.repeat(np.arange(len(names)), count)
+    return NEXT_ITEMS.conform(
         pl.DataFrame(
             {
-                "_product": rules.row[kept],
-                "_next": rules.col[kept],
-                "_family": family[rules.col[kept]],
-                "score": rules.data[kept].astype(np.float32),
+                "product_id": names.gather(source),
+                "rank": np.arange(len(source)) - np.repeat(np.cumsum(count) - count, count) + 1,
+                "next_product_id": names.gather(columns),
+                "score": score,
             }
         )
-        .sort("_product", "score", "_next", descending=[False, True, False])  # columns are in the order of ids
-        .unique(["_product", "_family"], keep="first", maintain_order=True)
-        .with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("_product").alias("rank"))
-        .filter(pl.col("rank") <= tuning.next_items)
     )
-    return NEXT_ITEMS.conform(
-        found.with_columns(
-            names.gather(found["_product"]).alias("product_id"), names.gather(found["_next"]).alias("next_product_id")
-        )
-    )
+
+
+@compiled
+def _strongest(
+    indptr: Integers, indices: Integers, rules: Floats, listable: npt.NDArray[np.bool_],
+    family: npt.NDArray[np.int64], depth: int,
+) -> tuple[Integers, Integers, Floats]:  # fmt: skip
+    """How many of each product, to which, how strong; columns of a row ascend, so that ties go by id.
+
+    Sorted as one frame, the rules of a year of a grocer took 20 s; row by row they take two.
+    """
+    size = len(indptr) - 1
+    count = np.zeros(size, dtype=np.int32)
+    columns = np.empty(size * depth, dtype=np.int32)
+    scores = np.empty(size * depth, dtype=np.float32)
+    seen = np.empty(depth, dtype=np.int64)
+    filled = 0
+    for source in range(size):
+        first, last = indptr[source], indptr[source + 1]
+        found = 0
+        for place in np.argsort(-rules[first:last], kind="mergesort"):
+            column, rule = indices[first + place], rules[first + place]
+            if found == depth or rule <= 0:
+                break
+            own = family[column]
+            if listable[column] and own != family[source] and not (seen[:found] == own).any():
+                seen[found] = own
+                columns[filled], scores[filled] = column, rule
+                filled += 1
+                found += 1
+        count[source] = found
+    return count, columns[:filled].copy(), scores[:filled].copy()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from recsys_assets.serving.metrics import Metrics
 from recsys_assets.serving.pointer import Live, Pool
 from recsys_assets.serving.problems import nothing_published
 from recsys_assets.serving.recommendations import Reader
@@ -21,6 +22,7 @@ class Api:
     cache: Redis
     reader: Reader
     state: State
+    metrics: Metrics
 
     def live(self) -> Live:
         """What is served.

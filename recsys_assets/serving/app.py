@@ -1,39 +1,49 @@
 """The HTTP API: ``uvicorn --factory recsys_assets.serving.app:create --no-access-log``.
 
 An access log would write down who asked: ids stand in the query string. Nothing here logs one. What is logged: start
-and stop, a generation that goes live, a store that goes away or comes back, and errors.
+and stop, a generation that goes live, a store that goes away or comes back, errors, and of each request what
+`observing` says.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from starlette.exceptions import HTTPException
 
 from recsys_assets import logs
 from recsys_assets.errors import SettingsError
 from recsys_assets.serving.api import Api
+from recsys_assets.serving.caching import Caching
+from recsys_assets.serving.cors import Cors
+from recsys_assets.serving.document import describe, operation_id
+from recsys_assets.serving.limits import Limits
+from recsys_assets.serving.metrics import Metrics
+from recsys_assets.serving.observing import Observing
 from recsys_assets.serving.pointer import make_pool
 from recsys_assets.serving.problems import ProblemError
 from recsys_assets.serving.recommendations import Reader
-from recsys_assets.serving.routes import operations, recommendations
+from recsys_assets.serving.routes import bulk, information, items, listings, operations, people, recommendations, v1
+from recsys_assets.serving.starts import Starts
 from recsys_assets.serving.state import State
+from recsys_assets.serving.stopping import draining
+from recsys_assets.serving.trust import refuse_untrusted
 from recsys_assets.settings import Settings, load_settings, open_home
-from recsys_assets.stores.cache import RETRIES
 from recsys_assets.stores.suppressions import POINTER_SECONDS
 
 _log = structlog.stdlib.get_logger(__name__)
-_ROUTERS = (recommendations.router, operations.router)
+_ROUTERS = (  # `bulk` before anybody's id: a 405 names the methods of the first route that a path fits
+    recommendations.router, bulk.router, v1.router, items.router, listings.router, people.router, information.router,
+    operations.router,
+)  # fmt: skip
 
 
-def create(settings: Settings | None = None) -> FastAPI:
-    """The application of one home; connections open with its lifespan.
+def create(settings: Settings | None = None, now: Callable[[], float] = time.monotonic) -> FastAPI:
+    """The application of one home; connections open with its lifespan. ``now`` is the clock of the rate limits.
 
     Raises:
         SettingsError: a setting is wrong, or the servers' URLs are not given.
@@ -45,42 +55,62 @@ def create(settings: Settings | None = None) -> FastAPI:
     if not settings.postgres_url or not settings.redis_url:
         raise SettingsError("the API needs RECSYS_POSTGRES_URL and RECSYS_REDIS_URL; `recsys up` sets them")
     pool = make_pool(settings.postgres_url)
-    cache = Redis.from_url(
-        settings.redis_url, socket_timeout=0.25, socket_connect_timeout=0.25, retry=Retry(NoBackoff(), RETRIES)
-    )
+    starts = Starts(settings.redis_url)
     home, state = open_home(settings), State()
-    api = Api(settings, home, pool, cache, Reader(pool, cache, home.keys), state)
+    reader = Reader(pool, starts.cache, home.keys)
+    api = Api(settings, home, pool, starts.cache, reader, state, Metrics(state, reader.redis, reader.postgres))
 
     async def watch() -> None:
         # A client that meets a cancellation and its own timeout at once may report the timeout alone: the word to stop
         # must not hang on the cancellation.
         while not state.stopping:
             await asyncio.sleep(POINTER_SECONDS)
-            await state.look(pool, cache)
+            await state.look(pool, starts)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await refuse_untrusted(settings, starts.cache)
         await pool.open(wait=False)
-        await state.look(pool, cache)
+        await state.first_look(pool, starts)
         if state.refused:
             await pool.close()
             raise state.refused
         _log.info("started", serving=state.live is not None, postgres=state.postgres, redis=state.redis)
         task = asyncio.create_task(watch())
         try:
-            yield
+            with draining(state, settings.api_drain):
+                yield
         finally:
             state.stopping = True
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
             await pool.close()
-            await cache.aclose()
+            await starts.aclose()
             _log.info("stopped")
 
-    app = FastAPI(title="Recommendations", lifespan=lifespan, redirect_slashes=False)
-    for router in _ROUTERS:
-        app.include_router(router(api))
+    app = FastAPI(
+        lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None,
+        generate_unique_id_function=operation_id,
+    )  # fmt: skip
+    app.state.api = api
+    routers = [router(api) for router in _ROUTERS]
+    for router in routers:
+        app.include_router(router)
+    describe(app, routers)
+    # The last one stands before the others.
+    app.add_middleware(Limits, api=api, now=now)
+    app.add_middleware(Caching)
+    app.add_middleware(Observing, metrics=api.metrics, log=settings.request_log)
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
+
+    _answer_problems(app)
+    return app
+
+
+def _answer_problems(app: FastAPI) -> None:
+    """What a route or the framework refuses is a problem, too."""
 
     @app.exception_handler(ProblemError)
     async def refused(_: Request, error: ProblemError) -> Response:
@@ -91,5 +121,3 @@ def create(settings: Settings | None = None) -> FastAPI:
         made = ProblemError(error.status_code, str(error.detail), "There is no such route, or not for this method.")
         made.headers = dict(error.headers or {})
         return made.response()
-
-    return app

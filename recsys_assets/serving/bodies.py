@@ -11,6 +11,7 @@ from recsys_assets.serving.problems import ProblemError
 
 MAX_BYTES = 1_000_000  # a thousand ids of 128 bytes, escaped, fit in
 TITLE = "Invalid body"
+JSON = "application/json"
 
 
 class Body(BaseModel):
@@ -26,8 +27,11 @@ async def read_body(request: Request, model: type[AnyBody], most: int = MAX_BYTE
     """The body of a request.
 
     Raises:
-        ProblemError: 400 or 422 naming the field, 413 where it is too long; nothing of the body is repeated.
+        ProblemError: 400 or 422 naming the field, 413 where it is too long, 415 where it says that it is something
+            else; nothing of the body is repeated.
     """
+    if request.headers.get("content-type", JSON).partition(";")[0].strip().lower() != JSON:
+        raise ProblemError(415, "Not JSON", f"The body has to be of the type {JSON}.")
     content = bytearray()
     async for piece in request.stream():
         content += piece
@@ -36,7 +40,7 @@ async def read_body(request: Request, model: type[AnyBody], most: int = MAX_BYTE
     if not content:
         raise ProblemError(400, TITLE, "The body is empty; it has to be a JSON object.")
     try:
-        raw = json.loads(content, object_pairs_hook=_once, parse_constant=_no_constant)
+        raw = json.loads(content.decode(), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_number)
     except _TwiceError as error:
         raise ProblemError(400, TITLE, f"The field {error} is given twice.", field=str(error)) from None
     except (ValueError, RecursionError):
@@ -62,6 +66,12 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
             raise _TwiceError(name[:64])
         found[name] = value
     return found
+
+
+def _number(text: str) -> int | float:
+    """JSON Schema knows no other integer than a whole number: 2.0 is one."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 def _no_constant(name: str) -> float:

@@ -79,7 +79,8 @@ def text(longest: int) -> Callable[[str], str]:
     return read
 
 
-ID_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES}
+NO_NUL = r"^[^\u0000]*$"
+ID_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES, "pattern": NO_NUL}
 
 
 def whole_schema(low: int, high: int) -> dict[str, Any]:

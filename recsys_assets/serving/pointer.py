@@ -12,12 +12,14 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from redis.asyncio import Redis
 
-from recsys_assets.stores.cache import POINTER_KEY, VERSION_KEY, popular_key, whole_key
+from recsys_assets.logic import blending
+from recsys_assets.stores.cache import CHANGES_KEY, POINTER_KEY, START_KEY, VERSION_KEY, popular_key, whole_key
 from recsys_assets.stores.postgres import query, refuse_newer
 
-Product = dict[str, Any]
+Product = blending.Product
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[dict[str, Any]]]
 POSTGRES_DOWN = (psycopg.Error, PoolTimeout, OSError)
+NEVER = 2**63  # no version of the suppressions is as high
 REDIS_DOWN = (redis.RedisError, OSError)
 
 
@@ -72,8 +74,10 @@ async def fetch(pool: Pool, name: str, values: dict[str, Any] | None = None) -> 
         return await (await connection.execute(query(name).encode(), values)).fetchall()
 
 
-def _by_category(text: str | bytes | None) -> dict[str, list[Product]]:
-    return {entry["category"]: entry["products"] for entry in json.loads(text or "[]")}
+def by_category(text: str | bytes | None) -> dict[str, list[Product]]:
+    """Popular lists by category, of the JSON that Redis holds."""
+    same = {"confidence": None, "purchased": None, "source": "popularity"}
+    return {entry["category"]: list(blending.listed(entry["products"], **same)) for entry in json.loads(text or "[]")}
 
 
 async def refuse_newer_schema(pool: Pool) -> None:
@@ -121,7 +125,7 @@ async def from_postgres(pool: Pool, last: Live | None, changes: int) -> Live | N
         popular = last.popular
     else:
         lists = await fetch(pool, "read/cached_popular", {"generation": row["generation"]})
-        popular = _by_category(lists[0]["value"] if lists else None)
+        popular = by_category(lists[0]["value"] if lists else None)
     if last is not None and same and last.change_version == changes:
         changed = last.changes
     else:
@@ -138,17 +142,26 @@ async def _changes(pool: Pool) -> Mapping[str, Change]:
 
 
 async def from_redis(cache: Redis) -> Live | None:
-    """The copy of the pointer, for a start without Postgres; None where Redis does not hold what it points at."""
+    """The copy of the pointer, for a start without Postgres; None where Redis does not hold what it points at.
+
+    A Redis that was restarted since it was last told of suppressions may have come from an older file: nobody who has
+    seen no version can know, so that its lists of people are left alone, and popular ones answer.
+    """
     text = await cache.get(POINTER_KEY)
     if text is None:
         return None
     row = json.loads(text)
     generation = row["generation"]
-    version, whole, popular = await cache.mget([VERSION_KEY, whole_key(generation), popular_key(generation)])
+    names = [VERSION_KEY, whole_key(generation), popular_key(generation), CHANGES_KEY, START_KEY]
+    version, whole, popular, told, start = await cache.mget(names)
     if not trusted(version, whole, row["suppression_version"]):
         return None
+    if start is None or json.loads(start) != (await cache.info("server"))["run_id"]:
+        row["suppression_version"] = NEVER
     row |= {"day": date.fromisoformat(row["day"]), "created_at": datetime.fromisoformat(row["created_at"])}
-    return Live(**row, popular=_by_category(popular))
+    changes = json.loads(told or '{"version": 0, "products": {}}')
+    changed = {product: Change(*change) for product, change in changes["products"].items()}
+    return Live(**row, popular=by_category(popular), change_version=changes["version"], changes=changed)
 
 
 def trusted(version: bytes | str | None, whole: bytes | str | None, at_least: int) -> bool:

@@ -1,7 +1,8 @@
 """What one process knows of the stores, read anew every second."""
 
+from contextlib import suppress
+
 import structlog
-from redis.asyncio import Redis
 
 from recsys_assets.errors import HomeError
 from recsys_assets.serving.pointer import (
@@ -16,6 +17,7 @@ from recsys_assets.serving.pointer import (
     tokens,
     versions,
 )
+from recsys_assets.serving.starts import Starts
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -27,13 +29,30 @@ class State:
         self.live: Live | None = None
         self.tokens: tuple[Token, ...] = ()
         self.postgres = self.redis = self.stopping = False
+        self.draining = False  # a SIGTERM has come: who spreads requests is to send them elsewhere
         self.refused: HomeError | None = None
         self._schema_known = False
         self._token_version: int | None = None
 
-    async def look(self, pool: Pool, cache: Redis) -> None:
+    @property
+    def ready(self) -> bool:
+        """Whether requests should be sent here: there is something to answer with, and no end in sight."""
+        return self.live is not None and not self.draining and not self.stopping
+
+    @property
+    def tokens_known(self) -> bool:
+        """Whether they could be read once: a start without Postgres knows none."""
+        return self._token_version is not None
+
+    async def first_look(self, pool: Pool, starts: Starts) -> None:
+        """As `look`, after meeting the Redis that answers now, so that it is trusted at once."""
+        with suppress(*REDIS_DOWN):
+            await starts.meet()
+        await self.look(pool, starts)
+
+    async def look(self, pool: Pool, starts: Starts) -> None:
         """Reads the pointer again; keeps the last one where no store answers."""
-        before = self.live, self.postgres, self.redis
+        before, met = (self.live, self.postgres, self.redis), starts.met
         try:
             await self._check_schema(pool)
             if self.refused:
@@ -47,11 +66,12 @@ class State:
             self.postgres = True
         except POSTGRES_DOWN:
             self.postgres = False
+        starts.trust(met)
         try:
-            await cache.ping()
+            await starts.meet()
             self.redis = True
             if self.live is None and not self.postgres:
-                self.live = await from_redis(cache)
+                self.live = await from_redis(starts.cache)
         except REDIS_DOWN:
             self.redis = False
         self._report(*before)

@@ -1,10 +1,13 @@
 """Redis: what the API answers from. Every key can be made again from Postgres.
 
-``recsys:<generation>:list:<mark>`` a person's served list, ``recsys:<generation>:product:<id>`` a product's category
-and similar items, ``recsys:<generation>:popular`` the popular lists (all JSON), ``recsys:<generation>:whole`` says
-that all of these are there; ``recsys:generations`` the generations that have keys; ``recsys:out:<mark>`` a suppressed
-person; ``recsys:suppressions`` the version of the suppressions that are applied here; ``recsys:pointer`` a copy of
-the live pointer. Persons stand under their marks, so that a suppression finds their keys without knowing who they are.
+``recsys:<generation>:list:<mark>`` a person's served list, ``recsys:<generation>:product:<id>`` a product's category,
+price and parent, ``recsys:<generation>:near:<id>`` what is similar to it and what is taken after it,
+``recsys:<generation>:popular`` the popular lists (all JSON), ``recsys:<generation>:whole`` says that all of these are
+there; ``recsys:generations`` the generations that have keys; ``recsys:out:<mark>`` a suppressed person;
+``recsys:suppressions`` the version of the suppressions that are applied here, ``recsys:start`` the start of the server
+that was told; ``recsys:pointer`` a copy of the live pointer, ``recsys:changes`` one of the products that have changed
+since its catalogue. Persons stand under their marks, so that a suppression finds their keys without knowing who they
+are.
 
 A reader trusts a generation here only when it is whole and the suppressions are not behind.
 """
@@ -13,7 +16,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -23,7 +26,17 @@ from recsys_assets.errors import RefusedError, StoreError
 
 VERSION_KEY = "recsys:suppressions"
 POINTER_KEY = "recsys:pointer"
+CHANGES_KEY = "recsys:changes"
+START_KEY = "recsys:start"
 GENERATIONS_KEY = "recsys:generations"
+# In one step on the server: a client reconnects without a word, and would tell a server that was restarted from an
+# older file that it has been told what only the one before was told.
+_CONFIRM = """
+if string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[2], '"' .. ARGV[2] .. '"')
+return 1
+"""
 _OUT = "recsys:out:"
 _SCAN = 2_000
 _BATCH = 500  # a few MB of lists per round trip
@@ -38,8 +51,13 @@ def list_key(generation: int, mark: str) -> str:
 
 
 def product_key(generation: int, product_id: str) -> str:
-    """Key of a product's category and similar items."""
+    """Key of a product's category, price and parent."""
     return f"recsys:{generation}:product:{product_id}"
+
+
+def near_key(generation: int, product_id: str) -> str:
+    """Key of a product's similar and next items; a product without any has none."""
+    return f"recsys:{generation}:near:{product_id}"
 
 
 def popular_key(generation: int) -> str:
@@ -95,6 +113,19 @@ class Cache:
                 count += len(piece)
         return count
 
+    def values(self, names: Iterable[str]) -> Iterator[bytes | None]:
+        """The value of each key, in order; None where there is none."""
+        for piece in batches(names):
+            with self._answering():
+                found = cast(list[bytes | None], self._client.mget(piece))
+            yield from found
+
+    def names(self, pattern: str) -> Iterator[str]:
+        """Keys that match, in any order; one that comes or goes meanwhile may be missed."""
+        with self._answering():
+            for name in self._client.scan_iter(match=pattern, count=_SCAN):
+                yield name.decode(errors="surrogateescape")
+
     # Generations.
 
     def begin(self, generation: int) -> None:
@@ -139,15 +170,22 @@ class Cache:
                 self._client.srem(GENERATIONS_KEY, str(generation))
         return count
 
+    def generations(self) -> set[int]:
+        """Generations that have keys here."""
+        with self._answering():
+            return {int(member) for member in self._client.smembers(GENERATIONS_KEY)}
+
     def drop_except(self, kept: Iterable[int]) -> int:
         """Deletes all keys of the generations that Postgres no longer keeps; how many."""
-        with self._answering():
-            found = {int(member) for member in self._client.smembers(GENERATIONS_KEY)}
-        return self.drop(sorted(found - set(kept)))
+        return self.drop(sorted(self.generations() - set(kept)))
 
     def set_pointer(self, pointer: dict[str, Any]) -> None:
         """Copies the live pointer, for an API that starts without Postgres."""
         self.put([(POINTER_KEY, json.dumps(pointer, default=lambda value: value.isoformat()))])
+
+    def set_changes(self, changes: dict[str, Any]) -> None:
+        """Copies which products have changed since the live catalogue, for an API that starts without Postgres."""
+        self.put([(CHANGES_KEY, json.dumps(changes))])
 
     # Suppressions.
 
@@ -157,9 +195,27 @@ class Cache:
             found = self._client.get(VERSION_KEY)
         return None if found is None else int(found)
 
-    def set_version(self, version: int) -> None:
-        """From here on, this Redis may be trusted by whoever has seen at most ``version``."""
-        self.put([(VERSION_KEY, str(version))])
+    def start(self) -> str:
+        """Which start of the server answers: each has another id."""
+        with self._answering():
+            return str(self._client.info("server")["run_id"])
+
+    def told_start(self) -> str | None:
+        """Which start of the server was last told of suppressions; None: none."""
+        with self._answering():
+            found = self._client.get(START_KEY)
+        return found.decode().strip('"') if isinstance(found, bytes) else None  # JSON, as every value
+
+    def set_version(self, version: int, start: str) -> None:
+        """From here on, this Redis may be trusted by whoever has seen at most ``version``.
+
+        Raises:
+            StoreError: it is another ``start`` than the one that was told, and may have come from an older file.
+        """
+        with self._answering():
+            same = self._client.eval(_CONFIRM, 2, VERSION_KEY, START_KEY, str(version), start)
+        if not same:
+            raise StoreError("Redis (RECSYS_REDIS_URL) was restarted while it was told of suppressions")
 
     def remove_lists(self, marks: Iterable[str], generations: Sequence[int]) -> int:
         """Deletes the lists of ``marks`` in all ``generations``; how many. It works when memory is full."""

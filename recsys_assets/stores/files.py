@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 import polars as pl
 
+from recsys_assets.columns import DTypes
 from recsys_assets.errors import RecsysError, SettingsError, StoreError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SETTING = "RECSYS_LAKE_URL"
 S3 = "s3://"
+FILE = "_file"  # the column of `Files.columns` that names the file
 _AT_ONCE = 16  # small reads that wait for a distant server together
 # What polars is told beside the AWS_ variables, which it reads itself. http is refused unless it is allowed, and the
 # endpoint's own URL says which of both it is; eight retries would keep a person waiting for half a minute.
@@ -79,6 +81,10 @@ class Files(Protocol):
 
     def scan(self, names: Sequence[str]) -> pl.LazyFrame:
         """Rows of Parquet files, of at least one. What fails while rows are read is an OSError; see `trouble`."""
+        ...
+
+    def columns(self, names: Sequence[str], columns: DTypes) -> pl.LazyFrame:
+        """Some columns of Parquet files of any schemas (null where a file lacks one), and each row's ``FILE``."""
         ...
 
     def delete(self, name: str) -> None:
@@ -166,6 +172,10 @@ class Folder:
         """Rows of Parquet files."""
         return pl.scan_parquet([self._root / name for name in names], hive_partitioning=False)
 
+    def columns(self, names: Sequence[str], columns: DTypes) -> pl.LazyFrame:
+        """Some columns, and each row's file."""
+        return _columns([f"{self._root}/{name}" for name in names], f"{self._root}/", columns)
+
     def delete(self, name: str) -> None:
         """Removes one file, where there is one."""
         with self._usable():
@@ -181,6 +191,15 @@ class Folder:
     def local(self, folder: str) -> Iterator[Path]:
         """The folder itself."""
         yield self._root / folder
+
+
+def _columns(paths: Sequence[str], root: str, columns: DTypes, **how: Any) -> pl.LazyFrame:
+    # Files of other versions may have more columns, or fewer.
+    other: dict[str, Any] = {"missing_columns": "insert", "extra_columns": "ignore"}
+    found = pl.scan_parquet(
+        list(paths), schema=columns, include_file_paths=FILE, hive_partitioning=False, **other, **how
+    )
+    return found.with_columns(pl.col(FILE).str.strip_prefix(root))
 
 
 def _walk(path: Path, name: str) -> Iterator[Found]:
@@ -264,6 +283,12 @@ class Bucket:
             return pl.scan_parquet(
                 urls, hive_partitioning=False, storage_options=_POLARS_OPTIONS, credential_provider=None
             )
+
+    def columns(self, names: Sequence[str], columns: DTypes) -> pl.LazyFrame:
+        """Some columns, and each row's file."""
+        with _answering():
+            urls = [f"{self._url}/{name}" for name in names]
+            return _columns(urls, f"{self._url}/", columns, storage_options=_POLARS_OPTIONS, credential_provider=None)
 
     def delete(self, name: str) -> None:
         """Removes one file, where there is one."""

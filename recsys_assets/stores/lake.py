@@ -4,6 +4,7 @@
 landing tables have one per delivered file, and only the parts of deliveries that were recorded as complete are read.
 """
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recsys_assets.columns import DTypes
 from recsys_assets.errors import NotFoundError, TableError
 from recsys_assets.stores.files import Found, place, trouble
 from recsys_assets.tables import Table
@@ -21,14 +23,17 @@ from recsys_assets.tables import Table
 PART = "part"
 SUFFIX = ".parquet"
 DELIVERIES = "deliveries"
+TOMBSTONES, SWEEPS = "tombstones", "sweeps"
 
 
 @dataclass(frozen=True)
 class Delivery:
     """One file of the shop that has landed whole.
 
-    ``file_id`` is a hash of its bytes, ``rows`` counts its rows as read, ``days`` the rows that landed per day.
-    ``read_to`` is the day on which the next read of a database's growing table starts.
+    ``file_id`` is a hash of its bytes, ``rows`` counts its rows as read, ``days`` the rows that landed per day, less
+    those of people who were erased since. ``erased`` counts these, and rows that did not land because their person had
+    been erased before: rows = Σ days + erased. ``read_to`` is the day on which the next read of a database's growing
+    table starts.
     """
 
     file_id: str
@@ -42,6 +47,18 @@ class Delivery:
     modified_ns: int
     landed_at: str
     read_to: str | None = None
+    erased: int = 0
+
+
+@dataclass(frozen=True)
+class Tombstones:
+    """Marks of keys: of people who were ``erased``, and of anonymous keys that one of them ``shared`` with others."""
+
+    erased: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Tombstones") -> "Tombstones":
+        return Tombstones(self.erased | other.erased, self.shared | other.shared)
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -66,12 +83,11 @@ class Lake:
         Raises:
             TableError: the frame is not of the table's columns and dtypes.
         """
-        fit = table.conform(frame)
-        self._files.write(
-            f"{_folder(table.name, day)}/{part}.parquet",
-            lambda file: fit.write_parquet(file, compression="zstd", compression_level=1),
-        )
+        self._write(f"{_folder(table.name, day)}/{part}{SUFFIX}", table.conform(frame))
         return frame.height
+
+    def _write(self, name: str, frame: pl.DataFrame) -> None:
+        self._files.write(name, lambda file: frame.write_parquet(file, compression="zstd", compression_level=1))
 
     def write_daily(self, table: Table, days: Sequence[date], frame: pl.DataFrame) -> dict[date, int]:
         """Replaces every one of ``days`` from a frame with ``event_date``; days without rows get an empty part.
@@ -175,8 +191,10 @@ class Lake:
 
     def record(self, delivery: Delivery) -> None:
         """Makes the parts of one delivered file count, all at once."""
-        content = json.dumps(asdict(delivery), indent=1, sort_keys=True).encode()
-        self._files.write(_record(delivery), lambda file: file.write(content))
+        content, name = json.dumps(asdict(delivery), indent=1, sort_keys=True).encode(), _record(delivery)
+        self._files.write(name, lambda file: file.write(content))
+        # A bucket tells whole seconds: written twice within one, a record may look like the one before.
+        self._known = {found: known for found, known in self._known.items() if found.name != name}
 
     def withdraw(self, delivery: Delivery) -> None:
         """Takes one delivered file back: it stops counting at once, then its parts go."""
@@ -203,6 +221,92 @@ class Lake:
         """Landed rows of every day up to ``last``: of rates, users and products, each of which holds until the next."""
         return self.scan_landed(table, [day for day in self.days(table) if day <= last]).collect()
 
+    # Tombstones: who must not come back. They stand in the lake because files land where no server runs.
+
+    def tombstones(self) -> Tombstones:
+        """Everybody's."""
+        return self._buried()[0]
+
+    def bury(self, more: Tombstones) -> Tombstones:
+        """Adds tombstones; everybody's. What two write at once is kept: each writes a file of its own."""
+        known, _ = self._buried()
+        new = Tombstones(more.erased - known.erased, more.shared - known.shared)
+        if new != Tombstones():
+            self._put_tombstones(new)
+        return known | more
+
+    def gather_tombstones(self) -> None:
+        """Makes one file of many."""
+        known, names = self._buried()
+        if len(names) > 1:
+            whole = self._put_tombstones(known)
+            for name in names:
+                if name != whole:
+                    self._files.delete(name)
+
+    def begin_sweep(self) -> int:
+        """The time of the lake's own place, nanoseconds since 1970."""
+        self._files.write(f"{SWEEPS}/begun.json", lambda file: file.write(b"{}"))
+        return next(found.modified_ns for found in self._files.find(SWEEPS) if found.name.endswith("/begun.json"))
+
+    def end_sweep(self, marks: Tombstones, begun: int) -> None:
+        """Every file that is older than ``begun`` holds nobody of ``marks``."""
+        content = json.dumps({"of": _named(marks), "begun": begun}).encode()
+        self._files.write(f"{SWEEPS}/done.json", lambda file: file.write(content))
+
+    def swept_before(self, marks: Tombstones) -> int:
+        """Files older than this hold nobody of ``marks``; 0: any may."""
+        try:
+            done = json.loads(self._files.read(f"{SWEEPS}/done.json"))
+        except FileNotFoundError:
+            return 0
+        return int(done["begun"]) if done["of"] == _named(marks) else 0
+
+    def _put_tombstones(self, marks: Tombstones) -> str:
+        content, name = _text(marks), f"{TOMBSTONES}/{_named(marks)}.json"
+        self._files.write(name, lambda file: file.write(content))
+        return name
+
+    def _buried(self) -> tuple[Tombstones, list[str]]:
+        while True:
+            names = [found.name for found in self._files.find(TOMBSTONES) if found.name.endswith(".json")]
+            try:
+                contents = self._files.read_all(names)
+            except FileNotFoundError:  # just now, many have become one
+                continue
+            known = Tombstones()
+            for text in contents:
+                known |= Tombstones(**{name: frozenset(marks) for name, marks in json.loads(text).items()})
+            return known, names
+
+    # Files as they are, whatever version has written them: for erasure.
+
+    def files(self, name: str) -> list[Found]:
+        """Parquet files of a table, of deliveries that were not recorded too."""
+        return [found for found in self._files.find(name) if found.name.endswith(SUFFIX)]
+
+    def columns(self, files: Sequence[Found], columns: DTypes) -> pl.LazyFrame:
+        """Some columns of some files (null where one lacks them), and the file's name as ``_file``."""
+        return self._files.columns([found.name for found in files], columns)
+
+    def read_file(self, name: str) -> pl.DataFrame:
+        """All of one file."""
+        try:
+            return self._files.scan([name]).collect()
+        except OSError as error:
+            raise trouble(error) or error from None
+
+    def rewrite(self, file: Found, frame: pl.DataFrame) -> bool:
+        """Replaces one file as a whole; False where it is no longer the one that was found."""
+        if file not in self._files.find(file.name.rpartition("/")[0]):
+            return False
+        self._write(file.name, frame)
+        return True
+
+    def remove(self, file: Found) -> None:
+        """Removes one file."""
+        self._files.delete(file.name)
+
     def parts(self, name: str) -> dict[date, dict[str, int]]:
         """File name → bytes, per day, of a table or of things that are no table (``models/als``)."""
         days: dict[date, dict[str, int]] = {}
@@ -213,6 +317,14 @@ class Lake:
     def drop(self, name: str, day: date) -> None:
         """Removes one day of a table, or of things that are no table."""
         self._files.delete_folder(_folder(name, day))
+
+
+def _text(marks: Tombstones) -> bytes:
+    return json.dumps({name: sorted(of) for name, of in vars(marks).items()}, indent=0).encode()
+
+
+def _named(marks: Tombstones) -> str:
+    return hashlib.sha256(_text(marks)).hexdigest()[:32]
 
 
 def _folder(name: str, day: date) -> str:

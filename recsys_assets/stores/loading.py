@@ -6,21 +6,36 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import polars as pl
-from psycopg import sql
+from psycopg import Cursor, sql
+from psycopg.rows import DictRow
 
 from recsys_assets.stores import staging
 from recsys_assets.stores.postgres import Connection
 from recsys_assets.stores.staging import Marked
 
 Piece = TypeVar("Piece")
-TABLES = ("lists", "similar_items", "popular_items", "products", "profiles")
+TABLES = ("lists", "similar_items", "next_items", "popular_items", "products", "profiles")
 PERSON_TABLES = ("lists", "profiles")
 _SIMILAR = ["product_id", "rank", "similar_product_id", "score", "confidence", "price_micros"]
+_NEXT = ["product_id", "rank", "next_product_id", "score"]
 _POPULAR = ["category", "rank", "product_id", "score", "buyers", "price_micros", "reason"]
 _PRODUCTS = [
     "product_id", "parent_id", "name", "category", "brand", "unit_price_micros", "list_price_micros", "image_url",
     "url", "in_stock",
 ]  # fmt: skip
+
+
+def texts(frames: Marked, generation: int) -> dict[str, Iterator[bytes]]:
+    """What each table's COPY is sent."""
+    made = (
+        staging.copy_lists(frames, generation),
+        staging.copy_rows(frames.similar, generation, _SIMILAR),
+        staging.copy_rows(frames.following, generation, _NEXT),
+        staging.copy_rows(frames.popular, generation, _POPULAR),
+        staging.copy_rows(frames.products, generation, _PRODUCTS),
+        staging.copy_profiles(frames, generation),
+    )
+    return dict(zip(TABLES, made, strict=True))
 
 
 def load(connection: Connection, generation: int, frames: Marked) -> dict[str, int]:
@@ -29,16 +44,9 @@ def load(connection: Connection, generation: int, frames: Marked) -> dict[str, i
     Filled first and attached then, all in one transaction: unlike making a partition in place, that waits for no
     reader of the older ones and lets none wait.
     """
-    texts = (
-        staging.copy_lists(frames, generation),
-        staging.copy_rows(frames.similar, generation, _SIMILAR),
-        staging.copy_rows(frames.popular, generation, _POPULAR),
-        staging.copy_rows(frames.products, generation, _PRODUCTS),
-        staging.copy_profiles(frames, generation),
-    )
     taken = {}
     with connection.transaction(), connection.cursor() as cursor:
-        for table, text in zip(TABLES, texts, strict=True):
+        for table, text in texts(frames, generation).items():
             names = {
                 "parent": sql.Identifier(table),
                 "made": sql.Identifier(f"{table}_{generation}"),
@@ -47,14 +55,19 @@ def load(connection: Connection, generation: int, frames: Marked) -> dict[str, i
             # The constraint spares the attaching a look at every row.
             make = "CREATE TABLE {made} (LIKE {parent} INCLUDING ALL, CHECK (generation = {number}))"
             cursor.execute(sql.SQL(make).format(**names))
-            with ahead(text) as pieces, cursor.copy(sql.SQL("COPY {made} FROM STDIN").format(**names)) as copy:
-                for piece in pieces:
-                    copy.write(piece)
-            taken[table] = cursor.rowcount
+            taken[table] = send(cursor, names["made"], text)
             cursor.execute(sql.SQL("ANALYZE {made}").format(**names))
             attach = "ALTER TABLE {parent} ATTACH PARTITION {made} FOR VALUES IN ({number})"
             cursor.execute(sql.SQL(attach).format(**names))
     return taken
+
+
+def send(cursor: Cursor[DictRow], table: sql.Composable, text: Iterator[bytes]) -> int:
+    """COPY text → a table; how many rows Postgres took."""
+    with ahead(text) as pieces, cursor.copy(sql.SQL("COPY {} FROM STDIN").format(table)) as copy:
+        for piece in pieces:
+            copy.write(piece)
+    return cursor.rowcount
 
 
 @contextmanager
@@ -89,6 +102,7 @@ def problems_of(frames: Marked, taken: dict[str, int], counts: dict[str, int]) -
     sent = {
         "lists": lists["person_key"].n_unique(),
         "similar_items": frames.similar.height,
+        "next_items": frames.following.height,
         "popular_items": frames.popular.height,
         "products": frames.products.height,
         "profiles": frames.profiles.height,

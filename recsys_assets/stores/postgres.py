@@ -69,6 +69,20 @@ class Postgres:
         return newest
 
 
+    def refresh(self) -> bool:
+        """Brings a schema that is there up to date, for readers; whether there is one. It makes none.
+
+        Raises:
+            HomeError: it is newer than this program.
+            StoreError: the server does not answer.
+        """
+        with self.connect() as connection:
+            there = schema_version(connection) > 0
+        if there:
+            self.migrate()
+        return there
+
+
 def _schema_files() -> list[Path]:
     return sorted((CHECKOUT / "sql" / "schema").glob("*.sql"))
 

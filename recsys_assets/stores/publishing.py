@@ -19,16 +19,18 @@ from recsys_assets.errors import NotFoundError, RefusedError, StoreError
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.hashing import list_hash
 from recsys_assets.stores import staging
-from recsys_assets.stores.cache import Cache, list_key, popular_key, product_key
+from recsys_assets.stores.cache import Cache
+from recsys_assets.stores.cached import cached_values
+from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.loading import TABLES, ahead, load, problems_of
-from recsys_assets.stores.postgres import PUBLISH_LOCK, Connection, Postgres, query, rows, run, schema_version
+from recsys_assets.stores.postgres import PUBLISH_LOCK, Connection, Postgres, rows, run, schema_version
+from recsys_assets.stores.product_changes import copy_changes
 from recsys_assets.stores.staging import Frames, Marked
 from recsys_assets.stores.suppressions import catch_up, kept, marks_of, suppressing
-from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
 
 __all__ = ["Frames", "Generation", "Published", "Publisher", "RolledBack", "Staged", "generations"]
 
-CURSOR_ROWS = 2_000
 LOCK_SECONDS = 3  # Postgres takes a moment to notice that a publish was killed
 DROP_SECONDS = 2  # dropping waits for whoever reads the old rows, and new readers wait behind it
 
@@ -101,6 +103,22 @@ def generations(postgres_url: str) -> list[Generation]:
         return _known(connection)
 
 
+def frames_of(lake: Lake, day: date) -> Frames:
+    """What the lake holds of a day.
+
+    Raises:
+        NotFoundError: a table of that day was never written.
+    """
+    return Frames(
+        lists=lake.read(LISTS, day),
+        similar=lake.read(SIMILAR_ITEMS, day),
+        following=lake.read(NEXT_ITEMS, day),
+        popular=lake.read(POPULAR_ITEMS, day),
+        products=lake.read(CATALOG, day),
+        profiles=lake.read(USER_PROFILES, day),
+    )
+
+
 def _nothing(_step: str) -> None:
     return
 
@@ -117,12 +135,15 @@ class Publisher:
         frames: Frames,
         *,
         model_version: str,
+        learnt_at: datetime | None = None,
         check: Callable[[Staged], list[str]] | None = None,
         keep: int,
         force: bool = False,
         progress: Callable[[str], object] = _nothing,
     ) -> Published:
         """Makes a day live, whole or not at all. ``progress`` is told each step before it begins.
+
+        ``learnt_at``: the models read nothing older than this; receipts of erasures want to know.
 
         Raises:
             RefusedError: the live day is later (and not ``force``), a check failed, or another publish runs.
@@ -132,6 +153,7 @@ class Publisher:
         frames = Frames(
             LISTS.conform(frames.lists),
             SIMILAR_ITEMS.conform(frames.similar),
+            NEXT_ITEMS.conform(frames.following),
             POPULAR_ITEMS.conform(frames.popular),
             CATALOG.conform(frames.products),
             USER_PROFILES.conform(frames.profiles),
@@ -149,6 +171,7 @@ class Publisher:
             values = {
                 "day": day,
                 "model_version": model_version,
+                "learnt_at": learnt_at,
                 "list_hash": digest,
                 "people": frames.lists["person_key"].n_unique(),
             }
@@ -182,7 +205,7 @@ class Publisher:
                     clock("commit")
                 clock("pointer")
                 # From here on the generation is live: what fails is told, and mended by the next publish or a warm.
-                untidy += _problems(lambda: self._cache.set_pointer(pointer))
+                untidy += _problems(lambda: self._copy_pointer(connection, pointer))
             clock("retire")
             untidy += _problems(lambda: self._retire(connection, keep))
             return Published(generation, digest, counts, clock.end(), untidy)
@@ -221,7 +244,7 @@ class Publisher:
                     catch_up(connection, self._cache)
                     self._cache.remove_lists(marks_of(connection), [generation])
                     whole = self._cache.whole(generation)
-                    self._cache.set_pointer(pointer)
+                    self._copy_pointer(connection, pointer)
 
                 problems = _problems(follow)
             return RolledBack(next(g for g in _known(connection) if g.live), whole, problems)
@@ -255,18 +278,13 @@ class Publisher:
             count, whole = 0, self._cache.whole(generation)
             if not whole:
                 self._cache.begin(generation)
-                for name, key in (
-                    ("read/cached_popular", lambda _: popular_key(generation)),
-                    ("read/cached_products", lambda row: product_key(generation, row["product_id"])),
-                    ("read/cached_lists", lambda row: list_key(generation, row["mark"].hex)),
-                ):
-                    count += self._cache.put(_streamed(connection, name, generation, key))
+                count = self._cache.put(cached_values(connection, generation))
             with suppressing(connection):
                 if not whole:
                     self._cache.remove_lists(marks_of(connection), [generation])
                     self._cache.finish(generation)
                 if pointer := rows(connection, "read/pointer"):
-                    self._cache.set_pointer(pointer[0])
+                    self._copy_pointer(connection, pointer[0])
             self._cache.drop_except(kept(connection))
             return count
 
@@ -276,10 +294,16 @@ class Publisher:
             run(connection, f"publish/{name}", {"generation": generation})
         return rows(connection, "read/pointer")[0]
 
+    def _copy_pointer(self, connection: Connection, pointer: dict[str, Any]) -> None:
+        """The pointer and what has changed since its catalogue → Redis. The suppression lock must be held."""
+        self._cache.set_pointer(pointer)
+        copy_changes(connection, self._cache)
+
     def _fill(self, marked: Marked, generation: int) -> None:
         self._cache.begin(generation)
-        self._cache.put(staging.cached_popular(marked.popular, generation))
-        self._cache.put(staging.cached_products(marked.products, marked.similar, generation))
+        self._cache.put(staging.cached_popular(marked.popular, marked.products, generation))
+        self._cache.put(staging.cached_products(marked.products, generation))
+        self._cache.put(staging.cached_near(marked.similar, marked.following, generation))
         with ahead(staging.cached_lists(marked, generation)) as pieces:
             self._cache.put(chain.from_iterable(pieces))
         self._cache.finish(generation)
@@ -341,17 +365,6 @@ def _publishing(connection: Connection) -> Iterator[None]:
 
 def _known(connection: Connection) -> list[Generation]:
     return [Generation(**row) for row in rows(connection, "read/generations")]
-
-
-def _streamed(
-    connection: Connection, name: str, generation: int, key: Callable[[dict[str, Any]], str]
-) -> Iterator[tuple[str, str]]:
-    """Key and value of each row of a query, read by a cursor on the server: lists need not fit into our memory."""
-    with connection.transaction(), connection.cursor("warm") as cursor:
-        cursor.itersize = CURSOR_ROWS
-        for row in cursor.execute(query(name).encode(), {"generation": generation}):
-            if row["value"]:
-                yield key(row), row["value"]
 
 
 def _problems(act: Callable[[], object]) -> list[str]:

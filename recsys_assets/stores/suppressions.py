@@ -2,13 +2,14 @@
 
 Order: the commit in Postgres, then Redis. A Redis that cannot be told falls behind in its version, and every API
 process leaves it alone as soon as it has reread the pointer; an opt-out ends only when one of the two has happened.
+A Redis that is restarted from an older file lags too: `serving.starts` says how the API notices in time.
 
 A person is suppressed while either says so: the person (lifted by an opt-in, an erasure by nothing), or the users file
 (lifted by a later yes in it). Both stand in one row, so that readers ask one table and one marker.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +17,9 @@ from datetime import datetime
 from recsys_assets.errors import RefusedError, StoreError
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.wishes import Wishes
+from recsys_assets.stores import receipts
 from recsys_assets.stores.cache import Cache
-from recsys_assets.stores.postgres import SUPPRESSION_LOCK, Connection, Postgres, rows, run
+from recsys_assets.stores.postgres import PUBLISH_LOCK, SUPPRESSION_LOCK, Connection, Postgres, rows, run
 
 POINTER_SECONDS = 1.0  # how often an API process rereads the pointer, and the suppressions' version with it
 # Twice that: one period may just have begun before the commit, and the reading itself takes its time.
@@ -29,9 +31,11 @@ _RETRY_SECONDS = 0.2
 class Suppressed:
     """What an opt-out or an erasure removed: rows in Postgres, lists in Redis, and why Redis could not follow.
 
-    ``since`` is when the person was first suppressed, UTC. ``erased``: for good.
+    ``receipt`` is that of the wish that holds, which may be an earlier one. ``since`` is when the person was first
+    suppressed, UTC. ``erased``: for good.
     """
 
+    receipt: str
     lists: int
     profiles: int
     cached: int
@@ -44,9 +48,11 @@ class Suppressed:
 class OptedIn:
     """Whether there was an opt-out to undo, and why Redis could not follow.
 
-    ``by_file``: the users file says no, so that the person stays suppressed.
+    ``receipt``: of this opt-in, or of the last one where there was nothing to undo. ``by_file``: the users file says
+    no, so that the person stays suppressed.
     """
 
+    receipt: str
     was_out: bool
     cache_problem: str | None
     by_file: bool = False
@@ -99,19 +105,27 @@ class Suppressions:
         self._postgres.migrate()
         with self._postgres.connect() as connection, suppressing(connection):
             with connection.transaction():
-                told = connection.execute("SELECT kind, by_file FROM suppressions WHERE mark = %s", [mark]).fetchone()
-                if told is None:
-                    return OptedIn(False, None)
-                if told["kind"] == "erased":
+                held, by_file = _held(connection, mark)
+                if held == "erased":
                     raise RefusedError("this person was erased: an opt-in cannot bring back what is gone")
-                if told["by_file"]:
-                    connection.execute("UPDATE suppressions SET kind = 'consent' WHERE mark = %s", [mark])
-                    return OptedIn(told["kind"] == "optout", None, by_file=True)
+                was_out = held == "optout"
+                receipt, new = receipts.opened(connection, self._keys, mark, "optin", again=not was_out)
+                if held is None or by_file:
+                    if by_file:
+                        connection.execute("UPDATE suppressions SET kind = 'consent' WHERE mark = %s", [mark])
+                    if new:
+                        receipts.note(connection, receipt, [], done=True)
+                    return OptedIn(str(receipt), was_out, None, by_file=by_file)
                 connection.execute("DELETE FROM suppressions WHERE mark = %s", [mark])
                 version = _next_version(connection)
+
+            def apply() -> dict[str, int]:
+                self._cache.unsuppress(mark)
+                return {}
+
             # Redis may lag here: it errs on the side of not serving.
-            problem = _problem(lambda: self._follow(connection, version, lambda: self._cache.unsuppress(mark)))
-            return OptedIn(True, problem)
+            problem = _problem(lambda: self._follow(connection, version, apply))
+            return OptedIn(str(receipt), True, problem)
 
     def marks(self) -> set[str]:
         """Marks (32 hex digits) of everybody who is suppressed."""
@@ -119,12 +133,15 @@ class Suppressions:
         with self._postgres.connect() as connection:
             return set(marks_of(connection))
 
-    def erased(self) -> set[str]:
-        """Marks of everybody who was erased."""
+    def asked(self) -> set[str]:
+        """Marks of those who asked for it themselves, under the key that they asked with; not of users files' noes."""
         self._postgres.migrate()
         with self._postgres.connect() as connection:
-            found = connection.execute("SELECT mark FROM suppressions WHERE kind = 'erased'")
-            return {row["mark"].hex for row in found}
+            return {row["mark"].hex for row in rows(connection, "read/asked")}
+
+    def erased(self) -> set[str]:
+        """Marks of everybody who was erased."""
+        return receipts.erased_marks(self._postgres)
 
     def follow(self, wishes: Wishes) -> Followed:
         """Makes what users files say hold in both stores; a no as an opt-out, and nothing where nothing changed.
@@ -157,6 +174,28 @@ class Suppressions:
             more, problem = self._settle(connection, problem, settled)
             return Followed(len(new), len(gone), lists, cached + more, problem)
 
+    def sweep(self, marks: Sequence[str]) -> list[tuple[str, int]]:
+        """Removes what a store that readers see still holds of ``marks`` (of suppressed people); how much, by store.
+
+        Nothing, where all went well; more, for people whom a list of `recsys suppressions export` brought. It waits
+        for a publish to end: one that began before the wish and was killed before its flip leaves lists behind.
+
+        Raises:
+            StoreError: a store does not answer.
+        """
+        self._postgres.migrate()
+        with self._postgres.connect() as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", [PUBLISH_LOCK])  # it goes with the connection
+            with suppressing(connection):
+                generations = kept(connection)
+                of = {"marks": marks, "generations": generations}
+                with connection.transaction():
+                    lists = run(connection, "publish/delete_lists_of_marks", of)
+                    profiles = run(connection, "publish/delete_profiles_of_marks", of)
+                cached = self._cache.remove_lists(marks, generations)
+                catch_up(connection, self._cache)
+        return [(receipts.LISTS, lists), (receipts.PROFILES, profiles), (receipts.CACHED, cached)]
+
     def _marked(self, keys: Iterable[str]) -> set[str]:
         return {self._keys.mark(key) for key in keys}
 
@@ -171,16 +210,24 @@ class Suppressions:
         with self._postgres.connect() as connection:
             with suppressing(connection):
                 with connection.transaction():
+                    held, _ = _held(connection, mark)
                     version, generations = _next_version(connection), kept(connection)
-                    values = {"mark": mark, "kind": kind, "version": version}
-                    row = rows(connection, "publish/suppress", values)[0]
+                    row = rows(connection, "publish/suppress", {"mark": mark, "kind": kind, "version": version})[0]
                     of = {"key": key, "generations": generations}
                     lists = run(connection, "publish/delete_lists_of", of)
                     profiles = run(connection, "publish/delete_profiles_of", of)
+                    erased = row["kind"] == "erased"
+                    receipt, new = receipts.opened(
+                        connection, self._keys, mark, "erasure" if erased else "optout", again=held == row["kind"]
+                    )
+                    removed = [(receipts.LISTS, lists), (receipts.PROFILES, profiles)]
+                    receipts.note(connection, receipt, [one for one in removed if new or one[1]], done=False)
                 settled = time.monotonic() + SETTLE_SECONDS
                 cached, problem = self._tell(connection, version, [mark], generations)
+                if cached and (problem or not new):  # else the line of Redis counts them
+                    receipts.note(connection, receipt, [(receipts.CACHED_TOO, cached)], done=False)
             more, problem = self._settle(connection, problem, settled)
-            return Suppressed(lists, profiles, cached + more, row["at"], row["kind"] == "erased", problem)
+            return Suppressed(str(receipt), lists, profiles, cached + more, row["at"], erased, problem)
 
     def _tell(
         self,
@@ -193,12 +240,13 @@ class Suppressions:
         """How many lists of ``marks`` left Redis, and why it could not follow. The suppression lock must be held."""
         deleted = 0
 
-        def apply() -> None:
+        def apply() -> dict[str, int]:
             nonlocal deleted
             deleted = self._cache.remove_lists(marks, generations)
             self._cache.set_markers(marks)
             for mark in released:
                 self._cache.unsuppress(mark)
+            return {marks[0]: deleted} if len(marks) == 1 else {}
 
         problem = _problem(lambda: self._follow(connection, version, apply))
         return deleted, problem
@@ -217,14 +265,13 @@ class Suppressions:
                 problem = _problem(again)
         return deleted, problem
 
-    def _follow(self, connection: Connection, version: int, apply: Callable[[], object]) -> None:
+    def _follow(self, connection: Connection, version: int, apply: Callable[[], Mapping[str, int]]) -> None:
         """Applies one change to Redis; all of them where it has missed any. The suppression lock must be held."""
-        before = self._cache.version()
-        apply()
+        start, before = self._cache.start(), self._cache.version()
+        removed = apply()
         if before == version - 1:
-            self._cache.set_version(version)
-        else:
-            catch_up(connection, self._cache)
+            self._cache.set_version(version, start)
+        catch_up(connection, self._cache, removed)
 
 
 @contextmanager
@@ -238,13 +285,23 @@ def suppressing(connection: Connection) -> Iterator[None]:
             connection.execute("SELECT pg_advisory_unlock(%s)", [SUPPRESSION_LOCK])
 
 
-def catch_up(connection: Connection, cache: Cache) -> int:
-    """Every suppression → Redis, where it has missed any; how many lists went. The lock must be held."""
+def catch_up(connection: Connection, cache: Cache, removed: Mapping[str, int] | None = None) -> int:
+    """Every suppression → Redis, where it has missed any; how many lists went. The lock must be held.
+
+    Receipts that wait for Redis are told. ``removed``: lists by mark that have just gone.
+    """
     version = int(rows(connection, "read/suppression_version")[0]["suppression_version"])
-    if cache.version() == version:
-        return 0
-    deleted = cache.resync(marks_of(connection), kept(connection))
-    cache.set_version(version)
+    counts, deleted = dict(removed or {}), 0
+    start = cache.start()
+    if cache.version() != version:
+        generations = kept(connection)
+        for row in rows(connection, "read/receipts_for_redis"):
+            gone = cache.remove_lists([row["mark"].hex], generations)
+            counts[row["mark"].hex] = counts.get(row["mark"].hex, 0) + gone
+            deleted += gone
+        deleted += cache.resync(marks_of(connection), generations)
+    cache.set_version(version, start)
+    receipts.redis_followed(connection, counts)
     return deleted
 
 
@@ -256,6 +313,12 @@ def marks_of(connection: Connection) -> list[str]:
 def kept(connection: Connection) -> list[int]:
     """Generations whose rows Postgres holds, newest first."""
     return [row["generation"] for row in rows(connection, "read/kept")]
+
+
+def _held(connection: Connection, mark: str) -> tuple[str | None, bool]:
+    """What holds about a person, None: nothing; and whether the users file says no."""
+    found = rows(connection, "read/suppression", {"mark": mark})
+    return (found[0]["kind"], found[0]["by_file"]) if found else (None, False)
 
 
 def _next_version(connection: Connection) -> int:

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 from recsys_assets.errors import SourceError
 from recsys_assets.identity import KeyRing
+from recsys_assets.stores import receipts
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.postgres import Postgres, rows, run
 from recsys_assets.stores.suppressions import catch_up, kept, suppressing
@@ -91,8 +92,11 @@ def _time(text: str) -> datetime:
     return found
 
 
-def apply(postgres: Postgres, cache: Cache, wishes: Sequence[Wish]) -> int:
+def apply(postgres: Postgres, cache: Cache, keys: KeyRing, wishes: Sequence[Wish]) -> int:
     """Suppresses everybody in ``wishes``, and whoever Redis still knows; how many were not suppressed before.
+
+    An erasure that is new here gets its receipt again, open: what the database and the lake hold of the person is as
+    old as they are.
 
     It only adds. The version goes beyond what Redis has seen, so that a Redis which has outlived an older Postgres is
     brought in line instead of being trusted.
@@ -107,13 +111,16 @@ def apply(postgres: Postgres, cache: Cache, wishes: Sequence[Wish]) -> int:
         now = datetime.now(UTC)
         for mark in cache.markers():
             told.setdefault(mark, asdict(Wish(mark, "optout", now, by_file=False)))
-        before = {row["mark"].hex for row in rows(connection, "read/wishes")}
+        before = {row["mark"].hex: row["kind"] for row in rows(connection, "read/wishes")}
         with connection.transaction():
             version = int(rows(connection, "publish/version_beyond", {"seen": seen})[0]["suppression_version"])
             for values in told.values():
                 run(connection, "publish/suppress_again", {**values, "version": version})
+                if values["kind"] == "erased" and before.get(values["mark"]) != "erased":
+                    mark = values["mark"]
+                    receipts.opened(connection, keys, mark, "erasure", again=False, at=values["at"])
             for generation in kept(connection):
                 run(connection, "publish/suppress_lists", {"generation": generation})
                 run(connection, "publish/suppress_profiles", {"generation": generation})
         catch_up(connection, cache)
-        return len(told.keys() - before)
+        return len(told.keys() - before.keys())

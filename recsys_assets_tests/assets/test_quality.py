@@ -59,7 +59,7 @@ def test_bad_days_are_named_and_not_published_and_a_bot_is_left_out(shop: Shop) 
 
     docs = shop.home.data_docs
     index = (docs / "index.html").read_text()
-    for table in ("clean_events", "catalog", "user_profiles", "lists", "similar_items", "popular_items"):
+    for table in ("clean_events", "catalog", "user_profiles", "lists", "similar_items", "next_items", "popular_items"):
         assert f"href='{table}/index.html'" in index
         assert (docs / table / "index.html").exists()
     assert "1 bot made" in index

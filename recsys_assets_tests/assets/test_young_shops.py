@@ -36,6 +36,10 @@ def test_a_day_without_events_and_a_day_of_one_person_stop_until_they_are_accept
             file.write(f"\n[tuning.quality]\naccept_days = [{LAST}]\n")
         told = shop.run("daily", LAST, LAST)
         assert told["success"], told["failures"]
+        made = {name: days[LAST.isoformat()] for name, days in told["assets"].items() if LAST.isoformat() in days}
+        assert "transitions" not in made["blend"]["weights"]["all"]  # trained all the same, for what follows a product
+        assert made["transitions"]["trained"]
+        assert made["next_items"]["dagster/row_count"] > 0
         passed, description = told["checks"]["days_are_whole"]
         assert not passed
         assert description.endswith("accepted by quality.accept_days")

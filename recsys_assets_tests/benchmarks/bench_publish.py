@@ -27,8 +27,9 @@ from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.loading import ahead
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.publishing import Frames, Publisher
-from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
 from recsys_assets_tests.conftest import remove_postgres
+from recsys_assets_tests.made_lists import filled
 
 PEOPLE = (2_500, 20_000)
 DEPTH, SERVED, PRODUCTS = 200, 50, 5_000
@@ -73,10 +74,11 @@ def made(people: int) -> Frames:
     catalog = pl.DataFrame({"product_id": names, "category": categories[np.arange(PRODUCTS) % 300]})
     popular = pl.DataFrame({"category": "", "rank": [1], "product_id": names[:1], "score": [1.0], "reason": "Popular"})
     return Frames(
-        LISTS.conform(lists),
+        filled(LISTS, lists),
         SIMILAR_ITEMS.empty(),
-        pl.concat([POPULAR_ITEMS.empty(), popular.cast({"score": pl.Float32})], how="diagonal"),
-        pl.concat([CATALOG.empty(), catalog], how="diagonal"),
+        NEXT_ITEMS.empty(),
+        filled(POPULAR_ITEMS, popular),
+        filled(CATALOG, catalog),
         USER_PROFILES.empty(),
     )
 

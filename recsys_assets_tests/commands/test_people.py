@@ -10,6 +10,8 @@ from recsys_assets.errors import NotFoundError, RefusedError, SettingsError
 from recsys_assets.local.processes import free_port
 from recsys_assets.logic.wishes import Wishes
 from recsys_assets.stores import suppressions
+from recsys_assets.stores.postgres import Postgres
+from recsys_assets.stores.receipts import record
 from recsys_assets_tests.published import Stores
 
 Run = Callable[..., str]
@@ -42,11 +44,57 @@ def test_a_wish_is_answered_with_what_was_done_where_and_since_when(stores: Stor
     assert "had not opted out" in run(people.optin, "007", "--anon")
     printed = run(people.forget, "8")
     assert "erased: not served by any store since" in printed
-    assert "lake (landing, clean events" in printed
-    assert "backups" in printed
-    assert "later version" in printed
+    assert "`recsys run erase`" in printed
+    assert "Backups" in printed
+    assert "next training" in printed
     with pytest.raises(RefusedError, match="cannot bring back"):
         run(people.optin, "8")
+
+
+def test_a_receipt_lists_each_store_and_what_follows(stores: Stores, run: Run) -> None:
+    stores.publish(["007", "8"])
+    stores.publish(["007", "8"])
+
+    def number(printed: str) -> str:
+        return next(line for line in printed.splitlines() if line.startswith("receipt: ")).removeprefix("receipt: ")
+
+    out = number(run(people.optout, "8"))
+    assert number(run(people.optout, "8")) == out
+    assert "opt-out asked 2" in (printed := run(people.receipt, out))
+    assert "; done 2" in printed
+    assert "to come" not in printed
+    assert "opt-in asked" in run(people.receipt, number(run(people.optin, "8")))
+    gone = number(run(people.forget, "007"))
+    printed = run(people.receipt, gone)
+    assert "erasure asked 2" in printed
+    assert "not done yet" in printed
+    assert [line.split()[:3] for line in printed.splitlines()[1:4]] == [
+        ["Postgres", "lists", "2"],
+        ["Postgres", "profiles", "2"],
+        ["Redis", "lists", "2"],
+    ]
+    assert "to come: The lake and the exports are swept" in printed
+    assert "to come: Models trained before" in printed
+    for secret in ("007", stores.key("007"), stores.home.keys.mark(stores.key("007"))):
+        assert secret not in printed
+    record(Postgres(stores.postgres_url), gone, [("lake: clean_events", 1_311)], done=True)
+    printed = run(people.receipt, gone)
+    assert "; done 2" in printed
+    assert "1,311 removed" in printed
+    told = json.loads(run(people.receipt, gone, "--json"))
+    assert (told["kind"], told["status"], told["weight_gone_with"]) == ("erasure", "done", None)
+    assert [one["count"] for one in told["stores"]] == [2, 2, 2, 1_311]
+    assert len(told["follows"]) == 1
+    for wrong in ("42", "0" * 32):
+        with pytest.raises(NotFoundError, match="no receipt"):
+            run(people.receipt, wrong)
+
+
+def test_json_carries_the_receipt(stores: Stores, run: Run) -> None:
+    stores.publish(["1"])
+    for command in (people.optout, people.optin, people.forget):
+        told = json.loads(run(command, "1", "--json"))
+        assert json.loads(run(people.receipt, told["receipt"], "--json"))["receipt"] == told["receipt"]
 
 
 def test_an_optin_says_that_the_users_file_still_says_no(stores: Stores, run: Run) -> None:
@@ -96,6 +144,6 @@ def test_generations_and_the_way_back(stores: Stores, run: Run) -> None:
     printed = run(publishing.rollback, "--to", "2")
     assert "live: generation 2" in printed
     assert "Redis no longer holds it" in printed
-    assert "6 values written to Redis" in printed
+    assert "8 values written to Redis" in printed
     stores.cache._client.flushall()
-    assert "6 values written to Redis" in run(publishing.warm)
+    assert "8 values written to Redis" in run(publishing.warm)

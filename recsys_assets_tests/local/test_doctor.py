@@ -99,6 +99,18 @@ def test_servers_that_are_away_are_each_a_line_and_their_passwords_none(examine:
     assert "hu/sh" not in json.dumps(found)
 
 
+def test_a_plain_connection_to_another_machine_is_named(stores: Stores, examine: Examine) -> None:
+    elsewhere = stores.postgres_url.replace("@127.0.0.1:", "@db.example:") + "?hostaddr=127.0.0.1"
+    found = examine(RECSYS_POSTGRES_URL=elsewhere)
+    assert levels(found, "RECSYS_POSTGRES_URL") == ["warn", "ok"]
+    assert "without verified TLS" in found["RECSYS_POSTGRES_URL"][0]["said"]
+    assert "sslmode=verify-full" in found["RECSYS_POSTGRES_URL"][0]["todo"]
+    assert levels(found, "RECSYS_MLFLOW_POSTGRES_URL") == levels(found, "RECSYS_REDIS_URL") == ["ok"]
+    redis_url = stores.redis_url.replace("127.0.0.1", "cache.example")
+    assert [finding.level for finding in probes._network("RECSYS_REDIS_URL", redis_url)] == ["warn"]
+    assert list(probes._network("RECSYS_REDIS_URL", redis_url.replace("redis:", "rediss:"))) == []
+
+
 def test_wrong_settings_a_missing_home_and_a_newer_schema_are_lines_too(stores: Stores, examine: Examine) -> None:
     found = examine(RECSYS_THREADS="many", RECSYS_HOMME="x")
     assert levels(found, "settings") == ["fail"]

@@ -69,6 +69,8 @@ def test_stores_generations_start_and_stop_are_logged_and_nobody_is(stores: Stor
         assert all({"timestamp", "level", "logger"} <= line.keys() for line in lines)
         live = [line for line in lines if line["event"] == "generation live"]
         assert [(line["generation"], line["source"]) for line in live] == [(1, "postgres"), (2, "postgres")]
+        (asked,) = [line for line in lines if line.get("route") == "/api/recommendations"]
+        assert (asked["event"], asked["status"], asked["fallback"]) == ("request", 200, "popular")
         assert {line["store"] for line in lines if line["event"] == "store away"} <= {"postgres", "redis"}
     else:
         assert "event='started'" in log

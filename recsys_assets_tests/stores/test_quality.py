@@ -16,6 +16,7 @@ from recsys_assets.tables import (
     CLEAN_EVENTS,
     LISTS,
     MICROS,
+    NEXT_ITEMS,
     POPULAR_ITEMS,
     SIMILAR_ITEMS,
     USER_PROFILES,
@@ -174,6 +175,26 @@ SIMILAR = Case(
     },
     beside=lambda rows: suites.beside(rows, PRODUCTS, "similar_product_id"),
 )
+NEXT = Case(
+    suites.next_items(),
+    NEXT_ITEMS,
+    [
+        {"product_id": product, "rank": n, "next_product_id": f"p{n}", "score": 2 / n}
+        for product in ("p10", "p11")
+        for n in range(1, 5)
+    ],
+    {
+        "product_id_is_set": {"product_id": None, "rank": 1},
+        "rank_without_gaps": {"rank": 6},
+        "score_falls_with_rank": {"score": 1.9},
+        "no_product_twice": ({"next_product_id": "p1"}, 2),
+        "product_is_known": {"next_product_id": "stranger"},
+        "product_is_recommendable": {"next_product_id": "gone"},
+        "not_itself": {"next_product_id": "p10"},
+        "score_above_0": {"score": -0.1},
+    },
+    beside=lambda rows: suites.beside(rows, PRODUCTS, "next_product_id"),
+)
 POPULAR = Case(
     suites.popular_items(TUNING),
     POPULAR_ITEMS,
@@ -225,7 +246,7 @@ PROFILES = Case(
         "last_visit_not_in_future": {"last_visit_date": date(2017, 3, 3)},
     },
 )
-CASES = {case.table.name: case for case in (EVENTS, CATALOGUE, LIST_OF_ALL, SIMILAR, POPULAR, PROFILES)}
+CASES = {case.table.name: case for case in (EVENTS, CATALOGUE, LIST_OF_ALL, SIMILAR, NEXT, POPULAR, PROFILES)}
 
 
 def failed(verdicts: list[Expectation]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from recsys_assets.stores import staging
 from recsys_assets.stores.loading import ahead
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.publishing import Frames
-from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
 from recsys_assets_tests.published import frame, frames
 
 KEYS = KeyRing(b"0123456789abcdef")
@@ -81,7 +81,9 @@ def test_arrays_come_back(connection: psycopg.Connection, rows: list[tuple[str, 
     assert found[0][1].hex == KEYS.user_key("1")
     (((key, value),),) = staging.cached_lists(marked, 7)
     assert key == f"recsys:7:list:{KEYS.mark(KEYS.user_key('1'))}"
-    assert [(p["id"], p["reason"]) for p in json.loads(value)["products"]] == [
+    cached = json.loads(value)
+    assert cached["candidates"] == len(made)
+    assert list(zip(cached["products"]["id"], cached["products"]["reason"], strict=True)) == [
         (row["product_id"], row["reason"]) for row in made if row["position"]
     ]
 
@@ -100,8 +102,7 @@ def test_scalars_and_json_come_back(connection: psycopg.Connection, rows: list[t
         {"person_key": KEYS.user_key(str(n)), "user_type": text, "favourite_categories": [text, maybe or ""]}
         for n, (text, maybe) in enumerate(rows)
     ]
-    marked = staging.marked(Frames(LISTS.empty(), SIMILAR_ITEMS.empty(), POPULAR_ITEMS.empty(), CATALOG.empty(),
-                                   frame(USER_PROFILES, profiles)), KEYS, 7)  # fmt: skip
+    marked = staging.marked(replace(only_lists(LISTS.empty()), profiles=frame(USER_PROFILES, profiles)), KEYS, 7)
     copied(connection, "its_profiles", staging.copy_profiles(marked, 7))
     stored = connection.execute("SELECT person_key, profile FROM its_profiles").fetchall()
     assert {(key.hex, p["user_type"], *p["favourite_categories"]) for key, p in stored} == {
@@ -110,7 +111,8 @@ def test_scalars_and_json_come_back(connection: psycopg.Connection, rows: list[t
 
 
 def only_lists(lists: pl.DataFrame) -> Frames:
-    return Frames(lists, SIMILAR_ITEMS.empty(), POPULAR_ITEMS.empty(), CATALOG.empty(), USER_PROFILES.empty())
+    tables = (SIMILAR_ITEMS, NEXT_ITEMS, POPULAR_ITEMS, CATALOG, USER_PROFILES)
+    return Frames(lists, *(table.empty() for table in tables))
 
 
 def test_pieces_never_cut_a_person_and_row_order_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,13 @@
 SELECT json_agg(json_build_object('category', category, 'products', products) ORDER BY category)::text AS value
 FROM (
-    SELECT category,
-           json_agg(json_build_object('id', product_id, 'score', score, 'reason', reason) ORDER BY rank) AS products
-    FROM popular_items WHERE generation = %(generation)s GROUP BY category
+    SELECT i.category,
+           json_build_object(
+               'id', json_agg(i.product_id ORDER BY i.rank), 'score', json_agg(i.score ORDER BY i.rank),
+               'reason', json_agg(i.reason ORDER BY i.rank), 'price_micros', json_agg(i.price_micros ORDER BY i.rank),
+               'category', json_agg(p.category ORDER BY i.rank),
+               'parent_id', json_agg(p.parent_id ORDER BY i.rank)) AS products
+    FROM popular_items i
+    LEFT JOIN products p ON p.generation = i.generation AND p.product_id = i.product_id
+    WHERE i.generation = %(generation)s
+    GROUP BY i.category
 ) AS by_category

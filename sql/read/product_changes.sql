@@ -1,5 +1,1 @@
-SELECT c.product_id, c.in_stock, c.price_micros
-FROM product_changes c
-JOIN live ON true
-JOIN generations g ON g.generation = live.generation
-WHERE c.day > g.day
+SELECT product_id, in_stock, price_micros FROM current_changes

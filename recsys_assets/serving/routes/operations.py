@@ -3,9 +3,12 @@
 from datetime import UTC, datetime
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from recsys_assets.serving.api import Api
+from recsys_assets.serving.problems import ProblemError
+from recsys_assets.serving.schemas import Health
 
 
 def router(api: Api) -> APIRouter:
@@ -13,7 +16,23 @@ def router(api: Api) -> APIRouter:
     made = APIRouter(tags=["operations"])
     state = api.state
 
-    @made.get("/api/v1/health")
+    @made.get("/livez")
+    async def alive() -> Response:
+        """Whether the process answers at all: one that does not is to be started again."""
+        return JSONResponse({"status": "ok"})
+
+    @made.get("/readyz", responses={503: {}})
+    async def ready() -> Response:
+        """Whether requests should be sent here: there is a generation, and the process is not about to end."""
+        if state.live is None:
+            raise ProblemError(503, "Not ready", "There is no generation yet.")
+        if not state.ready:
+            raise ProblemError(503, "Not ready", "This process is about to end.")
+        return JSONResponse({"status": "ok"})
+
+    said = "Nothing is published yet: the same, with what is known."
+
+    @made.get("/api/v1/health", responses={200: {"model": Health}, 503: {"model": Health, "description": said}})
     async def health() -> Response:
         """Whether it serves, from which generation, and which stores answer."""
         live = state.live
@@ -27,5 +46,10 @@ def router(api: Api) -> APIRouter:
             "stores": {name: "ok" if up else "away" for name, up in stores.items()},
         }
         return JSONResponse(body, 503 if live is None else 200)
+
+    @made.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Counts and ages for Prometheus, of this process alone."""
+        return Response(api.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return made

@@ -23,6 +23,7 @@ from recsys_assets.tables import (
     EVENT_TYPES,
     LISTS,
     MICROS,
+    NEXT_ITEMS,
     POPULAR_ITEMS,
     SIMILAR_ITEMS,
     USER_PROFILES,
@@ -184,6 +185,24 @@ def similar_items() -> Suite:
             *_listed("similar_product_id"),
             no_row("not_itself", "no product is its own neighbour", col("product_id") == col("similar_product_id")),
             between("confidence_is_a_share", "confidence", col("confidence"), "shares lie from 0 to 1", 0, 1),
+        ),
+        order=("product_id", "rank"),
+    )
+
+
+def next_items() -> Suite:
+    """Rules for table NEXT_ITEMS, in its order and with the columns of `beside`."""
+    col = pl.col
+    return Suite(
+        NEXT_ITEMS.name,
+        NEXT_ITEMS.what,
+        (
+            is_set("product_id_is_set", "product_id", col("product_id"), "every row is of a product"),
+            *_ranked(["product_id"], "next_product_id", "what is taken after a product"),
+            is_set("product_is_known", "known", col("_known"), "the catalogue has every next_product_id"),
+            no_row("product_is_recommendable", "nothing that may not be listed", col("_why_not").is_not_null()),
+            no_row("not_itself", "no product follows itself", col("product_id") == col("next_product_id")),
+            between("score_above_0", "score", col("score"), "a rule says something", 0),
         ),
         order=("product_id", "rank"),
     )

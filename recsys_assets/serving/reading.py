@@ -1,0 +1,210 @@
+"""What the stores know of people and products: Redis, then Postgres, then nothing. Nothing here writes."""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import structlog
+from redis.asyncio import Redis
+
+from recsys_assets.identity import KeyRing
+from recsys_assets.logic.blending import Product, listed
+from recsys_assets.serving.pointer import POSTGRES_DOWN, REDIS_DOWN, Live, Pool, fetch, trusted
+from recsys_assets.stores.cache import VERSION_KEY, list_key, marker_key, near_key, product_key, whole_key
+
+_log = structlog.stdlib.get_logger(__name__)
+
+REST_SECONDS = 1.0
+Store = Literal["redis", "postgres", "memory"]
+Read = TypeVar("Read")
+
+
+@dataclass
+class Breaker:
+    """After a failure a store is left alone for a second."""
+
+    store: str
+    until: float = field(default=0.0)
+    failures: int = field(default=0)  # since the process began, for the metrics
+    _failing: bool = field(default=False)
+
+    def closed(self) -> bool:
+        """Whether the store may be asked."""
+        return time.monotonic() >= self.until
+
+    def trip(self) -> None:
+        """The store has failed. Only the first of several failures is logged."""
+        self.until = time.monotonic() + REST_SECONDS
+        self.failures += 1
+        if not self._failing:
+            self._failing = True
+            _log.warning("read failed, answering without it", store=self.store)
+
+    def mend(self) -> None:
+        """The store has answered."""
+        if self._failing:
+            self._failing = False
+            _log.info("reads work again", store=self.store)
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person's list, the served products first; ``deep``: with all candidates, and no more to be had.
+
+    ``members`` are scores of the products by member, which only the record knows.
+    """
+
+    suppressed: bool = False
+    recommendation_id: str | None = None
+    products: Sequence[Product] = ()
+    deep: bool = False
+    members: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Near:
+    """What stands beside a product: similar ones, and those taken after it."""
+
+    similar: Sequence[Product] = ()
+    following: Sequence[tuple[str, float]] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the catalogue says of a product."""
+
+    category: str | None
+    parent_id: str | None
+    price_micros: int | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """One per person asked about, in their order, and per product that has any neighbours; which store said so."""
+
+    people: Sequence[Person]
+    near: dict[str, Near]
+    store: Store
+
+
+class Sources:
+    """The stores as one process reads them."""
+
+    def __init__(self, pool: Pool, cache: Redis, keys: KeyRing) -> None:
+        self._pool, self._cache, self._keys = pool, cache, keys
+        self.redis, self.postgres = Breaker("redis"), Breaker("postgres")
+
+    async def find(self, live: Live, people: Sequence[str], products: Sequence[str]) -> Found:
+        """Lists of ``people``, who are keys, and what is near ``products``."""
+
+        async def postgres() -> Found:
+            lists = await self._rows(live, people, deep=False)
+            return Found(lists, await self._near(live, products), "postgres")
+
+        found = None
+        if people or products:
+            found = await self._either(lambda: self._from_redis(live, people, products), postgres)
+        return found or Found([Person()] * len(people), {}, "memory")
+
+    async def candidates(self, live: Live, people: Sequence[str]) -> list[Person] | None:
+        """All that Postgres holds of the lists of ``people``; None where it does not answer."""
+        return await self._ask(self.postgres, POSTGRES_DOWN, lambda: self._rows(live, people, deep=True))
+
+    async def facts(self, live: Live, products: Sequence[str]) -> dict[str, Facts]:
+        """What the catalogue says of ``products``; those that it does not know are left out."""
+        if not products:
+            return {}
+
+        async def redis() -> dict[str, Facts] | None:
+            whole, *values = await self._cache.mget(
+                [whole_key(live.generation), *(product_key(live.generation, product) for product in products)]
+            )
+            if whole is None:
+                return None
+            return {
+                product: Facts(**json.loads(value))
+                for product, value in zip(products, values, strict=True)
+                if value is not None
+            }
+
+        async def postgres() -> dict[str, Facts]:
+            values = {"generation": live.generation, "products": list(products)}
+            rows = await fetch(self._pool, "read/products", values)
+            return {row.pop("product_id"): Facts(**row) for row in rows}
+
+        return await self._either(redis, postgres) or {}
+
+    async def _either(
+        self, redis: Callable[[], Awaitable[Read | None]], postgres: Callable[[], Awaitable[Read]]
+    ) -> Read | None:
+        """What Redis says, else, where it is away or not to be trusted, Postgres; None where neither answers."""
+        found = await self._ask(self.redis, REDIS_DOWN, redis)
+        if found is None:
+            found = await self._ask(self.postgres, POSTGRES_DOWN, postgres)
+        return found
+
+    async def _ask(
+        self, breaker: Breaker, down: tuple[type[Exception], ...], read: Callable[[], Awaitable[Read | None]]
+    ) -> Read | None:
+        if not breaker.closed():
+            return None
+        try:
+            found = await read()
+        except down:
+            breaker.trip()
+            return None
+        breaker.mend()
+        return found
+
+    async def _from_redis(self, live: Live, people: Sequence[str], products: Sequence[str]) -> Found | None:
+        """None: this Redis has missed suppressions or does not hold the generation, and is not to be trusted."""
+        marks = [self._keys.mark(key) for key in people]
+        version, whole, *values = await self._cache.mget(
+            [
+                VERSION_KEY,
+                whole_key(live.generation),
+                *(marker_key(mark) for mark in marks),
+                *(list_key(live.generation, mark) for mark in marks),
+                *(near_key(live.generation, product) for product in products),
+            ]
+        )
+        if not trusted(version, whole, live.suppression_version):
+            return None
+        size = len(marks)
+        lists = [
+            Person(suppressed=marker is not None) if marker is not None or value is None else _person(json.loads(value))
+            for marker, value in zip(values[:size], values[size : 2 * size], strict=True)
+        ]
+        near = {
+            product: _near(json.loads(value))
+            for product, value in zip(products, values[2 * size :], strict=True)
+            if value is not None
+        }
+        return Found(lists, near, "redis")
+
+    async def _rows(self, live: Live, people: Sequence[str], *, deep: bool) -> list[Person]:
+        if not people:
+            return []
+        marks = [self._keys.mark(key) for key in people]
+        values = {"generation": live.generation, "keys": list(people), "marks": marks, "deep": deep}
+        rows = {row["key"].hex: row for row in await fetch(self._pool, "read/lists", values)}
+        return [Person(suppressed=True) if rows[key]["suppressed"] else _person(rows[key]) for key in people]
+
+    async def _near(self, live: Live, products: Sequence[str]) -> dict[str, Near]:
+        if not products:
+            return {}
+        values = {"generation": live.generation, "products": list(products)}
+        return {row["product_id"]: _near(row) for row in await fetch(self._pool, "read/near", values)}
+
+
+def _person(value: dict[str, Any]) -> Person:
+    products = listed(value["products"], source="hybrid")
+    deep = len(products) == value["candidates"]
+    return Person(False, value["recommendation_id"], products, deep, value.get("members") or {})
+
+
+def _near(value: dict[str, Any]) -> Near:
+    following = value["next"] or {"id": (), "score": ()}
+    return Near(listed(value["similar"], source="similar"), list(zip(following["id"], following["score"], strict=True)))

@@ -1,0 +1,41 @@
+"""Before anything is read: are the servers those that the settings trust?"""
+
+import psycopg
+import redis
+import structlog
+from redis.asyncio import Redis
+
+from recsys_assets.errors import SettingsError
+from recsys_assets.settings import Settings
+from recsys_assets.stores.trust import untrusted
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+async def refuse_untrusted(settings: Settings, cache: Redis) -> None:
+    """Nothing, where the servers' certificates are those that the URLs ask for, or a server is away.
+
+    Raises:
+        SettingsError: one is not; the log says so, too, because a server's start hides the messages of errors.
+    """
+    if refused := await _postgres(settings) or await _redis(settings, cache):
+        _log.error("server refused", reason=str(refused))
+        raise refused
+
+
+async def _postgres(settings: Settings) -> SettingsError | None:
+    if "sslmode=" in settings.postgres_url:
+        try:
+            await (await psycopg.AsyncConnection.connect(settings.postgres_url, connect_timeout=2)).close()
+        except psycopg.OperationalError as error:
+            return untrusted("RECSYS_POSTGRES_URL", error)
+    return None
+
+
+async def _redis(settings: Settings, cache: Redis) -> SettingsError | None:
+    if settings.redis_url.startswith("rediss://"):
+        try:
+            await cache.ping()
+        except redis.RedisError as error:
+            return untrusted("RECSYS_REDIS_URL", error)
+    return None

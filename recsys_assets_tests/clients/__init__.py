@@ -1,0 +1,1 @@
+"""Programs of a shop that call the API through generated, typed clients."""

@@ -1,0 +1,1 @@
+DELETE FROM product_changes RETURNING product_id

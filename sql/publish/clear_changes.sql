@@ -1,0 +1,1 @@
+DELETE FROM product_changes WHERE product_id = ANY(%(products)s) RETURNING product_id

@@ -1,0 +1,1 @@
+UPDATE live SET token_version = token_version + 1

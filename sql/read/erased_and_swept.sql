@@ -1,0 +1,1 @@
+SELECT mark FROM receipts WHERE kind = 'erasure' AND done_at IS NOT NULL

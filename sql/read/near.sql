@@ -1,0 +1,12 @@
+-- One row per product asked about: as in Redis, null where there is none.
+SELECT a.product_id,
+       (SELECT json_build_object(
+                   'id', json_agg(s.similar_product_id ORDER BY s.rank), 'score', json_agg(s.score ORDER BY s.rank),
+                   'confidence', json_agg(s.confidence ORDER BY s.rank))
+        FROM similar_items s WHERE s.generation = %(generation)s AND s.product_id = a.product_id
+        HAVING count(*) > 0) AS similar,
+       (SELECT json_build_object(
+                   'id', json_agg(n.next_product_id ORDER BY n.rank), 'score', json_agg(n.score ORDER BY n.rank))
+        FROM next_items n WHERE n.generation = %(generation)s AND n.product_id = a.product_id
+        HAVING count(*) > 0) AS next
+FROM unnest(%(products)s::text[]) AS a (product_id)

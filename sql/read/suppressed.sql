@@ -1,1 +1,0 @@
-SELECT EXISTS (SELECT FROM suppressions WHERE mark = ANY(%(marks)s::uuid[]))

@@ -1,0 +1,1 @@
+SELECT mark, version FROM suppressions WHERE version > %(version)s

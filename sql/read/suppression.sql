@@ -1,0 +1,1 @@
+SELECT kind, by_file FROM suppressions WHERE mark = %(mark)s
