@@ -89,7 +89,7 @@ def test_a_signal_has_its_own_code(home: Home, tmp_path: Path, number: signal.Si
             process.send_signal(number)
         assert process.stderr is not None
         said = process.stderr.read()
-        assert process.wait(60) in (code, code - 256, -number)
+        assert process.wait(60) in (code, code - 256, -number), said
     assert "Traceback" not in said
     if number == signal.SIGINT:
         assert json.loads(said)["error"]["message"] == "interrupted"

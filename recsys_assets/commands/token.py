@@ -79,7 +79,7 @@ def rotate_command(name: str, overlap: int, as_json: bool) -> None:
 
 
 @token.command("revoke")
-@click.argument("word", metavar="NAME|NUMBER")
+@click.argument("word", metavar="TOKEN")
 @JSON
 def revoke_command(word: str, as_json: bool) -> None:
     """End the tokens of a name, or the one of a number, now."""

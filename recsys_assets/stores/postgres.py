@@ -68,7 +68,6 @@ class Postgres:
                         connection.execute("INSERT INTO schema_version VALUES (%s)", [version])
         return newest
 
-
     def refresh(self) -> bool:
         """Brings a schema that is there up to date, for readers; whether there is one. It makes none.
 

@@ -88,7 +88,7 @@ def test_killed_then_whole_then_a_day_that_is_none_then_ctrl_c(shop: Home) -> No
         assert read_state(shop.path) is not None
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
-    assert process.returncode == 130
+    assert process.returncode == 130, rest
     assert "interrupted" in rest
     assert "Traceback" not in rest
     assert left_behind(shop) == {}
