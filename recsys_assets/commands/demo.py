@@ -64,10 +64,13 @@ def demo(as_json: bool) -> None:
         }
         live = next(generation for generation in generations(running.servers.postgres_url) if generation.live)
         wait_for(running.address("api"), live.generation)
-        answers = {who: ask(running.address("api"), who) for who in (HOUSEHOLD, STRANGER)}
+        bought = last_order(home, Lake(home.lake_url).read(CATALOG, LAST_DAY))
+        visit = [("recent", line["product_id"]) for line in bought["lines"]]
+        asked = [urllib.parse.urlencode(query) for query in ([("userId", HOUSEHOLD)], [("userId", STRANGER)], visit)]
+        answers = {query: ask(running.address("api"), query) for query in asked}
         order = home.exports / "mail" / "order.json"
         order.parent.mkdir(parents=True, exist_ok=True)
-        order.write_text(json.dumps(last_order(home, Lake(home.lake_url).read(CATALOG, LAST_DAY)), indent=1))
+        order.write_text(json.dumps(bought, indent=1))
         mail = write_order_confirmation(running.servers, home, home.keys.user_key(HOUSEHOLD), order, order.parent)
     seconds = time.monotonic() - started
     if as_json:
@@ -77,9 +80,9 @@ def demo(as_json: bool) -> None:
         click.echo("\n".join(screen(home, stages, answers, mail, live, seconds)))
 
 
-def ask(api: str, user_id: str) -> Mapping[str, Any]:
-    """One answer of the API, over HTTP."""
-    return _get(f"{api}/api/recommendations?{urllib.parse.urlencode({'userId': user_id, 'limit': 3})}")
+def ask(api: str, query: str) -> Mapping[str, Any]:
+    """One answer of the API, over HTTP: three products."""
+    return _get(f"{api}/api/recommendations?{query}&limit=3")
 
 
 def wait_for(api: str, generation: int) -> None:
@@ -202,9 +205,9 @@ def _models(metrics: pl.DataFrame, comparisons: pl.DataFrame) -> list[str]:
 def _answers(answers: Mapping[str, Mapping[str, Any]], catalog: pl.DataFrame) -> list[str]:
     names = dict(catalog.select("product_id", "name").iter_rows())
     lines = []
-    for who, answer in answers.items():
+    for query, answer in answers.items():
         fallback = f"   fallback: {answer['fallback']}" if answer["fallback"] else ""
-        lines.append(f"API       GET /api/recommendations?userId={urllib.parse.quote(who)}&limit=3{fallback}")
+        lines.append(f"API       GET /api/recommendations?{query}&limit=3{fallback}")
         for product in answer["products"]:
             name = (names[product["id"]] or "")[:34]
             lines.append(f"            {product['id']:>8}  {name:<34}  {product['score']:.3f}  {product['reason']}")
