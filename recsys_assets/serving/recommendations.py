@@ -144,10 +144,10 @@ class Reader:
             ProblemError: 503, no store answers.
         """
         found = await self._sources.find(live, [], [product_id])
-        if found.store == "memory":
-            raise ProblemError(503, "Stores away", "Neither Redis nor Postgres answers, and nothing else knows this.")
         near = found.near[product_id].similar if product_id in found.near else []
         facts = await self._sources.facts(live, [product_id, *(product["id"] for product in near)])
+        if found.store == "memory" or not (facts or self.redis.closed() or self.postgres.closed()):
+            raise ProblemError(503, "Stores away", "Neither Redis nor Postgres answers, and nothing else knows this.")
         if product_id not in facts:
             return None
         known = [_with_facts(product, facts) | {"reason": SIMILAR_REASON} for product in near]
