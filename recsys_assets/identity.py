@@ -8,7 +8,6 @@ so that user "7", anonymous "7" and session "7" never meet.
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 MAX_ID_BYTES = 128
@@ -65,10 +64,6 @@ class KeyRing:
     def fingerprint(self) -> str:
         """What a home stores to recognise its secret (never the secret)."""
         return hashlib.sha256(b"recsys fingerprint\x00" + self.secret).hexdigest()[:16]
-
-    def user_keys(self, ids: Iterable[str]) -> dict[str, str]:
-        """Id → key, for many ids at once."""
-        return {raw: self.user_key(raw) for raw in ids}
 
     def resolve(self, asked: str, *, anonymous: bool = False) -> str:
         """The key meant by ``asked``: an id, or ``key:<32 hex digits>`` as listings print it."""

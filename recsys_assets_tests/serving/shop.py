@@ -5,18 +5,23 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import polars as pl
+import psycopg
 
+from recsys_assets.serving import schemas
 from recsys_assets.settings import Settings
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.publishing import Frames
 from recsys_assets.stores.tokens import Tokens
 from recsys_assets.tables import USER_PROFILES
 from recsys_assets_tests.door import Door, door
-from recsys_assets_tests.published import DAY, Stores, frame, frames
+from recsys_assets_tests.published import DAY, ODD, Stores, frame, frames
 
+PRODUCTS, PRICES = ("a", "b", ODD, "d"), (2_490_000, 10_000_000, 1_000_001, 100)
+LIST = "/api/v1/recommendations"
 PROFILE: dict[str, Any] = {
     "user_type": "loyal", "spending_segment": "high", "orders": 21, "purchases": 40, "unique_items": 7,
     "average_item_price_micros": 2_490_000, "lifetime_value_micros": 99_600_001,
@@ -79,3 +84,23 @@ def refused(answer: httpx.Response, status: int, **more: str) -> dict[str, Any]:
     assert found["status"] == status
     assert found | more == found, found
     return found
+
+
+def path(user: str) -> str:
+    return f"{LIST}/{quote(user, safe='')}"
+
+
+def listed(answer: httpx.Response) -> schemas.RecommendationsAnswer:
+    assert answer.status_code == 200, answer.text
+    return schemas.RecommendationsAnswer.model_validate_json(answer.content)
+
+
+def ids(found: schemas.RecommendationsAnswer) -> list[str]:
+    return [one.item_id for one in found.recommendations]
+
+
+def only_marked(stores: Stores, user: str) -> None:
+    """The moment of an opt-out at which the person's rows are still there."""
+    mark = stores.home.keys.mark(stores.key(user))
+    with psycopg.connect(stores.postgres_url) as connection:
+        connection.execute("INSERT INTO suppressions (mark, kind, version) VALUES (%s, 'optout', 1)", [mark])
