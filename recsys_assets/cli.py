@@ -17,6 +17,7 @@ from recsys_assets.commands import (
     backup,
     benchmark,
     completion,
+    copy,
     demo,
     doctor,
     email,
@@ -56,7 +57,7 @@ def recsys() -> None:
 
 for module in (
     home, ingest, run, retention, publishing, people, show, explain, email, doctor, migrate, backup, alert, completion,
-    simulate, benchmark, openapi, products, export, token, verify, demo,
+    simulate, benchmark, openapi, products, export, copy, token, verify, demo,
 ):  # fmt: skip
     for command in module.COMMANDS:
         recsys.add_command(command)

@@ -6,6 +6,7 @@ import dagster as dg
 
 from recsys_assets import automation
 from recsys_assets.assets import (
+    copy,
     dbt_marts,
     erasure,
     evaluation,
@@ -17,6 +18,8 @@ from recsys_assets.assets import (
     marts,
     models,
     people,
+    planner,
+    plans,
     promotion,
     retention,
     search,
@@ -26,8 +29,8 @@ from recsys_assets.resources import Shop
 _GROUPS = {
     "events": (landing, events),
     "features": (people, features),
-    "models": (models, evaluation, search),
-    "lists": (lists,),
+    "models": (models, evaluation, search, planner),
+    "lists": (lists, plans, copy),
     "publishing": (promotion, generation, erasure, retention),
     "marts": (marts, dbt_marts),
 }

@@ -70,6 +70,9 @@ VARIABLES = (
     Variable("RECSYS_API_DRAIN_SECONDS", "api_drain", whole(0, 600), "0", "between a SIGTERM and the end of answering"),
     Variable("RECSYS_CORS_ORIGINS", "cors_origins", origins, "", "sites whose pages may read the API, or *"),
     Variable("RECSYS_REQUIRE_TLS", "require_tls", switch, "off", "refuse servers elsewhere without verified TLS"),
+    Variable("RECSYS_LLM_URL", "llm_url", _WEB, "", "an OpenAI-compatible endpoint that writes copy; default: none"),
+    Variable("RECSYS_LLM_MODEL", "llm_model", str, "", "the model that it is asked for"),
+    Variable("RECSYS_LLM_KEY", "llm_key", str, "", "its key, where it wants one"),
 )
 # Attributes that are URLs of databases and of the cache.
 SERVERS = ("postgres_url", "dagster_postgres_url", "mlflow_postgres_url", "redis_url")
@@ -103,6 +106,9 @@ class Settings:
     api_drain: int
     cors_origins: str
     require_tls: bool
+    llm_url: str
+    llm_model: str
+    llm_key: str
 
     def __repr__(self) -> str:
         return f"Settings(home={str(self.home)!r})"  # URLs and the secret stay out of logs
@@ -140,6 +146,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             problems.append(f"{variable.name} {error}")
     if values.get("alert_email") and not values.get("smtp_url"):
         problems.append("RECSYS_ALERT_EMAIL needs RECSYS_SMTP_URL")
+    if values.get("llm_url") and not values.get("llm_model"):
+        problems.append("RECSYS_LLM_URL needs RECSYS_LLM_MODEL")
     if values.get("require_tls"):
         for variable in VARIABLES:
             if variable.attribute in SERVERS and (why := plain_connection(values.get(variable.attribute, ""))):
@@ -366,14 +374,12 @@ def _explain(error: ValidationError) -> str:
 
 def write_private(path: Path, text: str) -> None:
     """Writes a file that only its owner may read."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
 
 
 def _toml_string(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _home_toml(config: HomeConfig) -> str:

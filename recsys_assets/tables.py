@@ -8,54 +8,20 @@ A daily table holds one day's rows in a partition; an as-of table holds, in the 
 at the end of D. Columns that live only inside one function start with an underscore.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import polars as pl
 
 from recsys_assets import columns as cols
-from recsys_assets.errors import TableError
+from recsys_assets.amounts import MICROS as MICROS
+from recsys_assets.offer_tables import COPY as COPY
+from recsys_assets.offer_tables import PLAN_FIGURES as PLAN_FIGURES
+from recsys_assets.offer_tables import PLANS as PLANS
+from recsys_assets.offer_tables import WRITTEN_COPY as WRITTEN_COPY
+from recsys_assets.table import Table as Table
 
-Partition = Literal["daily", "as_of"]
-
-MICROS = 1_000_000
 EVENT_TYPES = (
     "purchase", "add_to_cart", "click", "search_click", "view", "search", "impression", "remove_from_cart",
     "review", "wishlist_add", "return",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of the lake.
-
-    ``grain`` is the columns that identify a row; ``columns`` are in the order in which they are written.
-    """
-
-    name: str
-    partition: Partition
-    grain: tuple[str, ...]
-    columns: cols.DTypes
-    what: str
-
-    def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """``frame`` with exactly this table's columns, in order.
-
-        Raises:
-            TableError: a column is missing or has another dtype.
-        """
-        wrong = [
-            f"{name} is {frame.schema[name]} instead of {dtype}" if name in frame.schema else f"{name} is missing"
-            for name, dtype in self.columns.items()
-            if frame.schema.get(name) != dtype
-        ]
-        if wrong:
-            raise TableError(f"table {self.name}: " + "; ".join(wrong))
-        return frame.select(list(self.columns))
-
-    def empty(self) -> pl.DataFrame:
-        """No rows, all columns."""
-        return pl.DataFrame(schema=self.columns)
 
 
 LANDING_EVENTS = Table(

@@ -269,6 +269,69 @@ class Promotion(_Knobs):
     accept_days: tuple[date, ...] = Field((), description="days that the gate lets through, whatever it found")
 
 
+class Planner(_Knobs):
+    """What a person is after next: intent, category, price and moment (assets `planner` and `plans`)."""
+
+    category_depth: int = Field(2, ge=1, le=5, description="levels of a category's path that a plan aims at")
+    horizon_days: int = Field(14, ge=1, description="days within which the next basket counts; the newest ones test")
+    origins: int = Field(6, ge=2, description="days, a horizon apart, whose next baskets the planner learns from")
+    people: int = Field(5_000, ge=100, description="people that it learns from at most, drawn by the seed")
+    replenish_within: float = Field(
+        2.0, gt=0, description="times its cycle within which buying a product again is replenishing"
+    )
+    accessory_lift: float = Field(
+        1.5, ge=1, description="times more often than by chance that an accessory's category is bought after another's"
+    )
+    post_purchase_days: int = Field(
+        7, ge=1, description="days after an order in which the next one counts as following it"
+    )
+    gift_words: tuple[str, ...] = Field(
+        ("gift", "gifts", "geschenk", "geschenke", "present"),
+        description="words of a product's name, category or tags that make it a gift",
+    )
+    bracket: tuple[float, float, float] = Field(
+        (0.1, 0.5, 0.9),
+        description="quantiles of the next basket's item prices: floor, middle and ceiling of the budget",
+    )
+    people_at_least: int = Field(20, ge=4, description="people tested from which trees may plan")
+
+
+class Offers(_Knobs):
+    """From a plan to the products that are offered (assets `offers`)."""
+
+    least: int = Field(3, ge=1, le=5, description="products of an offer, where the shop has as many")
+    most: int = Field(5, ge=1, le=5, description="products of an offer at most")
+    considered: int = Field(50, ge=5, description="best products of a list that an offer is chosen from")
+
+
+class Copywriting(_Knobs):
+    """The words beside an offer. A language model writes them where RECSYS_LLM_URL is set; else templates do."""
+
+    languages: tuple[Literal["en", "de"], ...] = Field(
+        ("en",),
+        min_length=1,
+        description="languages that texts are made in; the first is for whoever reads none of them",
+    )
+    tone: Literal["friendly", "plain"] = Field("friendly", description="how a language model is asked to write")
+    headline_at_most: int = Field(60, ge=10, description="characters of a headline, slots filled")
+    sentence_at_most: int = Field(180, ge=20, description="characters of a sentence, slots filled")
+    call_to_action_at_most: int = Field(30, ge=5, description="characters of a call to action, slots filled")
+    more_claims: tuple[str, ...] = Field((), description="further words and phrases that refuse a text")
+    allowed_claims: tuple[str, ...] = Field((), description="claims of the built-in list that this shop may make")
+    concurrency: int = Field(8, ge=1, le=256, description="requests to the language model at once")
+    timeout_seconds: float = Field(30.0, gt=0, description="of one request; then the template stands in")
+    attempts: int = Field(3, ge=1, le=10, description="tries of one text, where the endpoint is busy or fails")
+    tokens_per_day: int = Field(
+        1_000_000, ge=0, description="budget of tokens, in and out, of one UTC day; 0: none is spent"
+    )
+    money_per_day: float = Field(5.0, ge=0, description="budget of one UTC day, in the currency of the prices below")
+    input_price: float = Field(0.0, ge=0, description="of a million tokens in; 0: money is not counted")
+    output_price: float = Field(0.0, ge=0, description="of a million tokens out")
+    mode: Literal["direct", "batch"] = Field(
+        "direct", description="direct: answers at once; batch: the endpoint's Batch API, answers by the next night"
+    )
+
+
 class Tuning(_Knobs):
     """All knobs."""
 
@@ -309,6 +372,9 @@ class Tuning(_Knobs):
     user_types: UserTypes = UserTypes()
     quality: Quality = Quality()
     promotion: Promotion = Promotion()
+    planner: Planner = Planner()
+    offers: Offers = Offers()
+    copywriting: Copywriting = Copywriting()
     keep_generations: int = Field(3, ge=2, description="generations kept for rollback")
     late_days: int = Field(7, ge=0, description="days before a night's day that it redoes where rows came late")
     retention_days: int = Field(

@@ -1,7 +1,7 @@
 """Tiny frames of a day, and the stores to publish them to."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -11,16 +11,40 @@ import psycopg
 import redis
 from psycopg import sql
 
+from recsys_assets.logic.plans import PlanningTerms
 from recsys_assets.settings import Home, Settings, load_settings
 from recsys_assets.stores import staging
 from recsys_assets.stores.cache import Cache, near_key
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.publishing import Frames, Published, Publisher
 from recsys_assets.stores.suppressions import Suppressions
-from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES, Table
+from recsys_assets.tables import (
+    CATALOG,
+    COPY,
+    LISTS,
+    NEXT_ITEMS,
+    PLANS,
+    POPULAR_ITEMS,
+    SIMILAR_ITEMS,
+    USER_PROFILES,
+    Table,
+)
 
 DAY = date(2024, 3, 1)
 ODD = 'o"d\\d\t{1},\n🥖'
+# A plan without its offer, and what plans for a visit.
+PLAN: dict[str, Any] = {
+    "intent": "replenish", "intent_probability": 0.5, "categories": ["x > y", ODD],
+    "category_probabilities": [0.75, 0.25], "price_low_micros": 5, "price_middle_micros": 10, "price_high_micros": 20,
+    "trigger": "on-page", "purchase_probability": 0.1, "language": "en", "scored_categories": ["x > y", ODD],
+    "category_scores": [1.5, -0.1], "intent_scores": [-2.5, -3.0, -3.5, -0.7, -1.5],
+    "trigger_scores": [-0.1, -3.0, -3.0],
+}  # fmt: skip
+PLANNING: dict[str, Any] = {
+    "day": DAY.isoformat(),
+    "terms": PlanningTerms(depth=2, gift_words=("gift",), made_by={"intent": "habits"}).to_json(),
+    "new": {name: value for name, value in PLAN.items() if name != "language"},
+}
 
 
 def frame(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -50,7 +74,26 @@ def frames(keys: list[str], products: tuple[str, ...] = ("a", "b", ODD)) -> Fram
         frame(POPULAR_ITEMS, popular),
         frame(CATALOG, catalog),
         frame(USER_PROFILES, [{"person_key": key, "orders": 1} for key in keys]),
+        plans=frame(PLANS, [plan(key, products) for key in keys]),
+        copy=frame(COPY, [words(products[0])]),
+        planning=PLANNING,
     )
+
+
+def plan(key: str, products: Sequence[str], **more: Any) -> dict[str, Any]:
+    """A row of PLANS that offers ``products`` again; ``more``: other values."""
+    size = len(products)
+    offer = {"product_ids": list(products), "reason_codes": ["code"] * size, "offer_intents": ["replenish"] * size}
+    return {"person_key": key, **PLAN, **offer, **more}
+
+
+def words(product: str, **more: Any) -> dict[str, Any]:
+    """A row of COPY for an offer of `plan`; ``more``: other values."""
+    return {
+        "product_id": product, "intent": "replenish", "trigger": "on-page", "reason_kind": "code", "language": "en",
+        "headline": "Time for {name}", "sentence": "Yours for {price}.", "call_to_action": f"Take {ODD}",
+        "source": "model", "facts_hash": "f" * 32, "tone": "plain", "prompt_version": "1", "model": "m", **more,
+    }  # fmt: skip
 
 
 def rules_of(following: pl.DataFrame) -> dict[str, list[tuple[str, float]]]:

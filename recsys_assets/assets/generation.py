@@ -8,14 +8,14 @@ from recsys_assets.assets.people import follow_users_files
 from recsys_assets.assets.stage import stage
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.resources import Shop
-from recsys_assets.stores.publishing import frames_of
+from recsys_assets.stores.day_frames import frames_of
 
 
 @dg.asset(
     partitions_def=DAY,
     deps=[
         "promotion", "lists", "similar_items", "next_items", "popular_items", "catalog", "user_profiles", "users",
-        "identities", "blend",
+        "identities", "blend", "plans", "copy",
     ],
     description="The published lists of the day; readers see it whole or the one before.",
 )  # fmt: skip

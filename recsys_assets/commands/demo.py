@@ -68,6 +68,7 @@ def demo(as_json: bool) -> None:
         visit = [("recent", line["product_id"]) for line in bought["lines"]]
         asked = [urllib.parse.urlencode(query) for query in ([("userId", HOUSEHOLD)], [("userId", STRANGER)], visit)]
         answers = {query: ask(running.address("api"), query) for query in asked}
+        offered = offer(running.address("api"))
         order = home.exports / "mail" / "order.json"
         order.parent.mkdir(parents=True, exist_ok=True)
         order.write_text(json.dumps(bought, indent=1))
@@ -77,12 +78,21 @@ def demo(as_json: bool) -> None:
         told = {job: stages_json(written) for job, written in stages.items()}
         print_line({"home": home.path, "seconds": seconds, "live": plain(live), "stages": told, "mail": mail})
     else:
-        click.echo("\n".join(screen(home, stages, answers, mail, live, seconds)))
+        click.echo("\n".join(screen(home, stages, answers, offered, mail, live, seconds)))
 
 
 def ask(api: str, query: str) -> Mapping[str, Any]:
     """One answer of the API, over HTTP: three products."""
     return _get(f"{api}/api/recommendations?{query}&limit=3")
+
+
+def offer(api: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The household's plan, and what is offered for it of their list, over HTTP."""
+    listed = _get(f"{api}/api/recommendations?{urllib.parse.urlencode({'userId': HOUSEHOLD, 'limit': 50})}")
+    planned = _post(f"{api}/mcp/planner", {"userId": HOUSEHOLD})
+    slice_ = [product["id"] for product in listed["products"]]
+    asked = {"plan": planned["plan"], "catalogSlice": slice_, "userId": HOUSEHOLD}
+    return planned, _post(f"{api}/mcp/generator", asked)
 
 
 def wait_for(api: str, generation: int) -> None:
@@ -101,12 +111,21 @@ def wait_for(api: str, generation: int) -> None:
 
 
 def _get(url: str) -> Mapping[str, Any]:
+    return _asked(urllib.request.Request(url))  # noqa: S310  our own API
+
+
+def _post(url: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    return _asked(urllib.request.Request(url, json.dumps(body).encode(), headers))  # noqa: S310  our own API
+
+
+def _asked(request: urllib.request.Request) -> Mapping[str, Any]:
     try:
-        with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310  our own API
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310  our own API
             answer: Mapping[str, Any] = json.load(response)
             return answer
     except urllib.error.URLError as error:
-        raise StoreError(f"GET {url}: {error}") from error
+        raise StoreError(f"{request.get_method()} {request.full_url}: {error}") from error
 
 
 def last_order(home: Home, catalog: pl.DataFrame) -> dict[str, Any]:
@@ -142,6 +161,7 @@ def screen(
     home: Home,
     stages: Mapping[str, Sequence[Stage]],
     answers: Mapping[str, Mapping[str, Any]],
+    offered: tuple[Mapping[str, Any], Mapping[str, Any]],
     mail: Sequence[Path],
     live: Generation,
     seconds: float,
@@ -158,6 +178,7 @@ def screen(
         "",
         f"Live      generation {live.generation} for {live.day}, model {live.model_version}",
         *_answers(answers, lake.read(CATALOG, live.day)),
+        *_offers(*offered),
         f"E-mail    {mail[0]}",
         "",
         *_stages(stages),
@@ -211,6 +232,23 @@ def _answers(answers: Mapping[str, Mapping[str, Any]], catalog: pl.DataFrame) ->
         for product in answer["products"]:
             name = (names[product["id"]] or "")[:34]
             lines.append(f"            {product['id']:>8}  {name:<34}  {product['score']:.3f}  {product['reason']}")
+    return lines
+
+
+def _offers(planned: Mapping[str, Any], offered: Mapping[str, Any]) -> list[str]:
+    plan = planned["plan"]
+    chances = plan["intentProbabilities"]
+    likeliest = ", ".join(f"{one['category']} {one['probability']:.2f}" for one in plan["targetCategories"])
+    budget = plan["budget"]
+    lines = [
+        f"API       POST /mcp/planner for userId={HOUSEHOLD}: {plan['intent']} ({chances[plan['intent']]:.2f}), "
+        f"{plan['trigger']}, {budget['low']:.2f} to {budget['high']:.2f} {budget['currency']}",
+        f"            {likeliest}",
+        "API       POST /mcp/generator with this plan and the person's list",
+    ]
+    for one in offered["recommendations"]:
+        words = f"{one['headline']} {one['sentence']} [{one['callToAction']}]"
+        lines.append(f"            {one['productId']:>8}  {one['price']:>6.2f}  {words}")
     return lines
 
 

@@ -56,12 +56,14 @@ def _say(done: Suppressed, as_json: bool) -> None:
         return
     print(f"receipt: {done.receipt}")
     print(f"{'erased' if done.erased else 'opted out'}: not served by any store since {_second(done.since)}")
-    print(f"Postgres: {done.lists} lists and {done.profiles} profiles removed, of all kept generations")
+    gone = f"{done.lists} lists, {done.profiles} profiles and {done.plans} plans removed"
+    print(f"Postgres: {gone}, of all kept generations")
+    gone = f"{done.cached} lists and {done.cached_plans} plans removed"
     if done.cache_problem is None:
-        print(f"Redis: {done.cached} lists removed, marker set")
+        print(f"Redis: {gone}, marker set")
     else:
         print(
-            f"Redis: {done.cached} lists removed, but it could not be told all ({done.cache_problem}). Every API "
+            f"Redis: {gone}, but it could not be told all ({done.cache_problem}). Every API "
             f"process that reaches Postgres has stopped trusting this Redis by now, {SETTLE_SECONDS:.0f} s after the "
             "opt-out, and reads Postgres. `recsys warm` or the next publish brings Redis up to date once it answers; "
             "until then keep from it any API process that does not reach Postgres."

@@ -2,11 +2,13 @@
 
 import json
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Literal, get_args
 
 import click
 import polars as pl
+import pyarrow.parquet as pq
 
 from recsys_assets.errors import SettingsError
 from recsys_assets.logic.simulate import days
@@ -16,7 +18,8 @@ Format = Literal["parquet", "csv", "jsonl"]
 _NOTICE = """This folder is SYNTHETIC: `recsys simulate` drew it from a seed. No person, product or sale in it is real.
 
 files/   what a shop would deliver: events and catalogue changes by day, users. Import it with the format `contract`.
-truth/   what is true of each user and product, and the parameters: what a test looks for, never imported.
+truth/   what is true of each user, product and order, what goes with what, and the parameters: what a test looks for,
+         never imported. An order's intent is what its visit was for, whatever the order looks like.
 """
 
 
@@ -66,13 +69,20 @@ def simulate(
     (folder / "truth" / f"{LABEL}-parameters.json").write_text(json.dumps(parameters(shop), indent=1) + "\n")
     _write(users_file(shop), files / f"{LABEL}-users", layout)
     events = 0
-    for day in days(shop):
-        date = day_of(shop, day.number)
-        if day.events.height:
-            _write(day.events, files / f"{LABEL}-events-{date}", layout)
-        if day.catalog.height:
-            _write(day.catalog, files / f"{LABEL}-catalog-{date}", layout)
-        events += day.events.height
+    made = days(shop)
+    first = next(made)
+    # A row group a day: no more than one day's orders is ever held.
+    orders, schema = folder / "truth" / f"{LABEL}-orders.parquet", first.orders.to_arrow().schema
+    with pq.ParquetWriter(orders, schema, compression="zstd") as writer:
+        for day in chain([first], made):
+            date = day_of(shop, day.number)
+            if day.events.height:
+                _write(day.events, files / f"{LABEL}-events-{date}", layout)
+            if day.catalog.height:
+                _write(day.catalog, files / f"{LABEL}-catalog-{date}", layout)
+            if day.orders.height:
+                writer.write_table(day.orders.to_arrow())
+            events += day.events.height
     last = day_of(shop, count - 1)
     if as_json:
         found = {"events": events, "files": str(files), "first_day": str(first_day.date()), "last_day": str(last)}
@@ -91,7 +101,8 @@ def _write(frame: pl.DataFrame, path: Path, layout: Format) -> None:
     if layout == "parquet":
         frame.write_parquet(target, compression="zstd", compression_level=1)
     elif layout == "csv":
-        frame.write_csv(target, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+        words = pl.selectors.list().list.join("|")  # CSV has no lists; the contract takes them so
+        frame.with_columns(words).write_csv(target, datetime_format="%Y-%m-%dT%H:%M:%SZ")
     else:
         times = pl.selectors.datetime()
         frame.with_columns(times.dt.strftime("%Y-%m-%dT%H:%M:%SZ")).write_ndjson(target)

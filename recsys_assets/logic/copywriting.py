@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
-from recsys_assets.tables import MICROS
+from recsys_assets.amounts import MICROS
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _DECIMALS = {"BHD": 3, "CLP": 0, "ISK": 0, "JOD": 3, "JPY": 0, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "VND": 0}
@@ -66,6 +66,15 @@ def discount_percent(price_micros: int | None, list_price_micros: int | None) ->
     if not price_micros or not list_price_micros or list_price_micros <= price_micros:
         return None
     return (list_price_micros - price_micros) * 100 // list_price_micros or None
+
+
+def is_discounted(price_micros: int | None, list_price_micros: int | None) -> bool:
+    """Whether there is a discount worth a word: 1 % or more.
+
+    >>> is_discounted(7_490_000, 9_990_000), is_discounted(9_990_000, 10_000_000), is_discounted(5, None)
+    (True, False, False)
+    """
+    return bool(price_micros and list_price_micros and price_micros * 100 <= list_price_micros * 99)
 
 
 def money(amount: Decimal, currency: str) -> str:

@@ -1,12 +1,10 @@
 """An order and a few offers → an e-mail, as HTML and as text."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
 import jinja2
 import mrml
@@ -15,14 +13,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from recsys_assets.errors import SourceError
 from recsys_assets.identity import id_problem
 from recsys_assets.logic.copywriting import block_copy, discount_percent, micros_to_amount, money
+from recsys_assets.logic.safe_text import one_line, web_link
 
 MAX_OFFERS = 4
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+")  # line ends, and what XML forbids
 
 
 def _one_line(text: object) -> object:
-    """Text without control characters: a name must not break out of its line, or of the XML that MJML is."""
-    return _CONTROL.sub(" ", text).strip() if isinstance(text, str) else text
+    return one_line(text) if isinstance(text, str) else text
 
 
 def _valid_id(raw: str) -> str:
@@ -135,7 +132,7 @@ def render(order: Order, recommendations: Sequence[Offer], sender: Sender, templ
         "total": money(sum((line.unit_price * line.quantity for line in order.lines), Decimal()), order.currency),
         "offers": [_offer_facts(offer) for offer in offers],
         "copy": copy,
-        "shop": {"name": sender.name, "url": _link(sender.url), "opt_out_url": _link(sender.opt_out_url)},
+        "shop": {"name": sender.name, "url": web_link(sender.url), "opt_out_url": web_link(sender.opt_out_url)},
     }
     # Two environments: in plain text "&amp;" would be shown as it stands.
     markup, plain = (
@@ -188,22 +185,11 @@ def _offer_facts(offer: Offer) -> dict[str, Any]:
     percent = discount_percent(offer.unit_price_micros, offer.list_price_micros)
     list_price = offer.list_price_micros if percent else None
     return {
-        "name": _one_line(offer.name),
-        "reason": _one_line(offer.reason),
+        "name": one_line(offer.name),
+        "reason": one_line(offer.reason),
         "price": money(micros_to_amount(offer.unit_price_micros), offer.currency),
         "list_price": money(micros_to_amount(list_price), offer.currency) if list_price else None,
         "discount": f"{percent} % off" if percent else None,
-        "url": _link(offer.url),
-        "image_url": _link(offer.image_url),
+        "url": web_link(offer.url),
+        "image_url": web_link(offer.image_url),
     }
-
-
-def _link(url: str | None) -> str | None:
-    """The address where it leads to a web page; a catalogue must not put ``javascript:`` into an inbox."""
-    if not url or _CONTROL.search(url):
-        return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return url if parts.scheme in ("http", "https") and parts.netloc else None

@@ -11,7 +11,7 @@ from recsys_assets.tables import DAILY_SALES, LANDING_EVENTS, LIST_COVERAGE, TAB
 _MARTS = (DAILY_SALES.name, LIST_COVERAGE.name)
 STANDING = (*(name for name in TABLES if name.startswith("landing_") and name != LANDING_EVENTS.name), *_MARTS)
 _DAILY = {table.name for table in TABLES.values() if table.partition == "daily"}
-_MODELS = tuple(f"models/{name}" for name in (*MEMBERS, "blend"))
+_MODELS = tuple(f"models/{name}" for name in (*MEMBERS, "blend", "planner"))
 KEPT = (*(name for name in TABLES if name not in STANDING), "choices", *_MODELS)
 
 

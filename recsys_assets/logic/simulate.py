@@ -2,19 +2,47 @@
 
 People visit as often as they are active, look mostly at their favourite category and their taste's, in their own
 price tier, more where the season is; what is used up they buy again when it is (nearly) used up, and nobody starts
-another purchase once the month's budget is spent. Each day is drawn from the seed and the day's number; what passes
-from one day to the next is who will need what again, what will come back, and what has been spent.
+another purchase once the month's budget is spent. Visits for accessories, upgrades, gifts and full carts come from
+`logic.simulated_intents`. Each day is drawn from the seed and the day's number; what passes from one day to the next is
+who will need what again, who comes back for what, what will be returned, what is owned, and what has been spent.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from recsys_assets.logic.simulated_shop import LABEL, TIERS, Floats, Ints, Shop, day_of, pick, product_names, season
+from recsys_assets.logic.simulated_intents import (
+    EXPLORE,
+    GIFT,
+    ON_PAGE,
+    REPLENISH,
+    STEP_SECONDS,
+    WRAPPED,
+    Plans,
+    Seen,
+    Trips,
+    order_truth,
+    plan,
+    starts,
+    visits,
+)
+from recsys_assets.logic.simulated_shop import (
+    GIFT_TAG,
+    LABEL,
+    TIERS,
+    Flags,
+    Floats,
+    Ints,
+    Shop,
+    appealing,
+    day_of,
+    pick,
+    product_names,
+    season,
+)
 
 REPURCHASE = 0.8  # share of what is used up that is bought here again
 CYCLE_SPREAD = 0.15  # standard deviation of the logarithm of a cycle
@@ -24,19 +52,20 @@ _FAVOURITE, _OWN_TIER = 0.5, 0.75
 _VIEWS, _VIEWS_MOST = 0.22, 20  # geometric
 _SEARCHED, _CLICKED, _KNOWN = 0.25, 0.4, 0.85
 _CARTED, _BOUGHT, _REMOVED = 0.2, 0.6, 0.3
-_STEP_SECONDS = 40
-_HOURS = np.array([1, 1, 1, 1, 1, 2, 3, 5, 6, 6, 6, 6, 7, 6, 5, 5, 6, 8, 10, 11, 10, 7, 4], dtype=float)
 _WEEKDAY = np.array([0.9, 0.9, 0.95, 1.0, 1.05, 1.2, 1.1])
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Day:
-    """Events of one day, ordered by time, and the catalogue rows that change with it (on the first day, all)."""
+    """Events of one day, ordered by time, and the catalogue rows that change with it (on the first day, all).
+
+    ``orders`` holds what is true of the day's orders, one row each (`order_truth`); it is never delivered.
+    """
 
     number: int
     events: pl.DataFrame
     catalog: pl.DataFrame
+    orders: pl.DataFrame
 
 
 @dataclass
@@ -65,16 +94,16 @@ class _Views:
 
 def days(shop: Shop) -> Iterator[Day]:
     """Every day of the shop, in order."""
-    carry = _Carry(np.zeros(shop.scale.users, dtype=np.int64))
+    carry, plans = _Carry(np.zeros(shop.scale.users, dtype=np.int64)), Plans.start(shop)
     previous: Ints | None = None
     for number in range(shop.scale.days):
-        draw = np.random.default_rng([shop.scale.seed, 2, number])
         if day_of(shop, number).day == 1:
             carry.spent_cents[:] = 0
+            plans.spent_cents[:] = 0
         price = _prices(shop, number)
-        events = _events(shop, number, draw, price, carry)
+        events, orders = _events(shop, number, price, carry, plans)
         changed = np.arange(shop.scale.products) if previous is None else np.flatnonzero(price != previous)
-        yield Day(number, events, _catalog(shop, number, price, changed))
+        yield Day(number, events, _catalog(shop, number, price, changed), orders)
         previous = price
 
 
@@ -99,11 +128,7 @@ def _browsing(shop: Shop, number: int, draw: np.random.Generator) -> _Views:
     tier = shop.user_tier[viewer]
     low = shop.bounds[category, np.where(own, tier, 0)]
     high = shop.bounds[category, np.where(own, tier + 1, TIERS)]
-    appeal = shop.cumulative
-    product = np.searchsorted(
-        appeal, appeal[low] + draw.random(len(viewer)) * (appeal[high] - appeal[low]), side="right"
-    )
-    product = np.clip(product - 1, low, high - 1)
+    product = appealing(shop, low, high, draw.random(len(viewer)))
     fits = np.where(shop.tier[product] == tier, 1.2, 0.5)
     return _Views(session, viewer, product, place, draw.random(len(viewer)) < _CARTED * fits)
 
@@ -121,38 +146,85 @@ def _needed(carry: _Carry, number: int, first_session: int) -> _Views:
     return _Views(session + first_session, user, product, place, np.ones(len(user), dtype=bool))
 
 
-def _events(shop: Shop, number: int, draw: np.random.Generator, price: Ints, carry: _Carry) -> pl.DataFrame:
+def _events(shop: Shop, number: int, price: Ints, carry: _Carry, plans: Plans) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The day's events, and what is true of its orders.
+
+    Browsing and needs draw from one generator and know nothing of the trips, which draw from another: with the trips
+    or without, the same people browse, need and buy the same.
+    """
+    draw = np.random.default_rng([shop.scale.seed, 2, number])
+    added = np.random.default_rng([shop.scale.seed, 5, number])
+    open_purse = carry.spent_cents + plans.spent_cents < shop.budget_cents
+    seen, need = _visits(shop, number, draw, carry)
+    more, trips = visits(shop, number, added, plans, open_purse)
+    first = len(need)  # the trips' sessions are numbered from here on
+    intent = np.concatenate([np.where(need, REPLENISH, EXPLORE), trips.intent])
+    trigger = np.concatenate([np.full(first, ON_PAGE), trips.trigger])
+    wrapped = (intent == GIFT) & (added.random(len(intent)) < WRAPPED)
+    frame = _rows(Seen.joined([seen, replace(more, session=more.session + first)]), price)
+    frame = frame.with_columns(
+        (pl.col("_session") >= first).alias("_added"),
+        pl.Series("_gift", intent == GIFT).gather(frame["_session"]),
+        pl.Series("_wrapped", wrapped).gather(frame["_session"]),
+    )
+
+    lines = frame.filter(pl.col("event_type") == "purchase")
+    ours, others = lines.filter(~pl.col("_added")), lines.filter("_added")
+    for day, user, product in _remember(shop, number, draw, ours, carry.spent_cents, carry.returns):
+        carry.needs.setdefault(day, []).append((user, product))
+    for day, user, product in _remember(shop, number, added, others, plans.spent_cents, plans.returns):
+        plans.trips.setdefault(day, []).append(Trips.of(user, REPLENISH, ON_PAGE, product=product))
+    left = seen.only(seen.carted & ~seen.bought & ~seen.removed & seen.known)
+    plan(shop, number, added, plans, lines, left)
+    sent = carry.returns.pop(number, []) + plans.returns.pop(number, [])
+    events = _written(shop, number, pl.concat([frame, *sent], how="diagonal"), draw, added)
+    return events, order_truth(shop, number, lines, intent, trigger)
+
+
+def _visits(shop: Shop, number: int, draw: np.random.Generator, carry: _Carry) -> tuple[Seen, Flags]:
+    """Who browses and who buys again, and which sessions are the latter's."""
     seen = _browsing(shop, number, draw)
-    sessions = int(seen.session[-1]) + 1 if len(seen.session) else 0
-    due = _needed(carry, number, sessions)
-    need = np.concatenate([np.zeros(len(seen.user), dtype=bool), np.ones(len(due.user), dtype=bool)])
+    browsed = int(seen.session[-1]) + 1 if len(seen.session) else 0
+    due = _needed(carry, number, browsed)
     views = _Views(
         *(np.concatenate([before, after]) for before, after in zip(seen.arrays(), due.arrays(), strict=True))
     )
-    sessions += len(np.unique(due.user))
+    sessions = browsed + len(np.unique(due.user))
+    needs = np.arange(sessions) >= browsed
+    need = needs[views.session]
     size = len(views.user)
-    starts = (draw.choice(len(_HOURS), sessions, p=_HOURS / _HOURS.sum()) * 3600 + draw.integers(0, 3600, sessions)
-              if sessions else np.zeros(0, dtype=np.int64))  # fmt: skip
-    second = starts[views.session] + views.place * _STEP_SECONDS
+    second = starts(draw, sessions)[views.session] + views.place * STEP_SECONDS
 
     # A visit buys all that is in its cart, or nothing; needs are always bought while there is money.
-    wants = np.zeros(sessions, dtype=bool)
-    wants[views.session[need]] = True
-    wants |= draw.random(sessions) < _BOUGHT
+    wants = needs | (draw.random(sessions) < _BOUGHT)
     open_purse = carry.spent_cents[views.user] < shop.budget_cents[views.user]
     bought = views.carted & wants[views.session] & open_purse
     known = draw.random(sessions) < _KNOWN
     known[views.session[bought]] = True  # nobody orders without an account
     quantity = 1 + (draw.random(size) < 0.1) * (shop.cycle_days[views.product] > 0)
     searched = (draw.random(sessions) < _SEARCHED)[views.session] & (views.place == 0) & ~need
-    clicked = (draw.random(size) < _CLICKED) & ~searched & ~need
-    removed = views.carted & ~bought & (draw.random(size) < _REMOVED)
-    end = np.zeros(sessions, dtype=np.int64)
-    np.maximum.at(end, views.session, second + _STEP_SECONDS)
+    return Seen(
+        session=views.session,
+        user=views.user,
+        product=views.product,
+        second=second,
+        known=known[views.session],
+        quantity=quantity,
+        searched=searched,
+        clicked=(draw.random(size) < _CLICKED) & ~searched & ~need,
+        carted=views.carted,
+        removed=views.carted & ~bought & (draw.random(size) < _REMOVED),
+        bought=bought,
+    ), needs
 
+
+def _rows(seen: Seen, price: Ints) -> pl.DataFrame:
+    """What happened, one row per event."""
+    end = np.zeros(int(seen.session.max(initial=-1)) + 1, dtype=np.int64)
+    np.maximum.at(end, seen.session, seen.second + STEP_SECONDS)
     table = pl.DataFrame({
-        "_session": views.session, "_user": views.user, "_product": views.product, "_known": known[views.session],
-        "quantity": quantity, "_cents": price[views.product],
+        "_session": seen.session, "_user": seen.user, "_product": seen.product, "_known": seen.known,
+        "quantity": seen.quantity, "_cents": price[seen.product],
     })  # fmt: skip
 
     def part(kind: str, mask: Flags, at: Ints) -> pl.DataFrame:
@@ -161,28 +233,35 @@ def _events(shop: Shop, number: int, draw: np.random.Generator, price: Ints, car
         )
 
     parts = [
-        part("search", searched, second - 6).with_columns(pl.lit(None, pl.Int64).alias("quantity")),
-        part("search_click", searched, second - 2),
-        part("click", clicked, second - 2),
-        part("view", np.ones(size, dtype=bool), second),
-        part("add_to_cart", views.carted, second + 20),
-        part("remove_from_cart", removed, second + 30),
-        part("purchase", bought, end[views.session]),
+        part("search", seen.searched, seen.second - 6).with_columns(pl.lit(None, pl.Int64).alias("quantity")),
+        part("search_click", seen.searched, seen.second - 2),
+        part("click", seen.clicked, seen.second - 2),
+        part("view", np.ones(len(seen.user), dtype=bool), seen.second),
+        part("add_to_cart", seen.carted, seen.second + 20),
+        part("remove_from_cart", seen.removed, seen.second + 30),
+        part("purchase", seen.bought, end[seen.session]),
     ]
-    orders = parts[-1]
-    _remember(shop, number, draw, orders, carry)
-    frame = pl.concat([*parts, *carry.returns.pop(number, [])], how="diagonal")
-    return _written(shop, number, frame, draw)
+    return pl.concat(parts)
 
 
-def _remember(shop: Shop, number: int, draw: np.random.Generator, orders: pl.DataFrame, carry: _Carry) -> None:
+def _remember(
+    shop: Shop,
+    number: int,
+    draw: np.random.Generator,
+    orders: pl.DataFrame,
+    spent_cents: Ints,
+    returns: dict[int, list[pl.DataFrame]],
+) -> list[tuple[int, Ints, Ints]]:
+    """By day, the users and products that come up again, but for gifts, which others use up."""
     user, product = orders["_user"].to_numpy(), orders["_product"].to_numpy()
-    np.add.at(carry.spent_cents, user, (orders["_cents"] * orders["quantity"]).to_numpy())
+    np.add.at(spent_cents, user, (orders["_cents"] * orders["quantity"]).to_numpy())
     cycle = shop.cycle_days[product]
-    again = (cycle > 0) & (draw.random(len(user)) < REPURCHASE)
+    again = ~orders["_gift"].to_numpy() & (cycle > 0) & (draw.random(len(user)) < REPURCHASE)
     wait = np.maximum(2, np.rint(cycle * orders["quantity"].to_numpy() * draw.lognormal(0, CYCLE_SPREAD, len(user))))
-    for day, mask in _by_day(number + wait.astype(np.int64), again, shop.scale.days):
-        carry.needs.setdefault(day, []).append((user[mask], product[mask]))
+    needs = [
+        (day, user[mask], product[mask])
+        for day, mask in _by_day(number + wait.astype(np.int64), again, shop.scale.days)
+    ]
     back = draw.random(len(user)) < RETURNED
     for day, mask in _by_day(number + draw.integers(3, 15, len(user)), back, shop.scale.days):
         sent = orders.filter(pl.Series(mask)).with_columns(
@@ -191,7 +270,8 @@ def _remember(shop: Shop, number: int, draw: np.random.Generator, orders: pl.Dat
             -pl.col("quantity"),
             pl.lit(None, pl.Int64).alias("_session"),
         )
-        carry.returns.setdefault(day, []).append(sent)
+        returns.setdefault(day, []).append(sent)
+    return needs
 
 
 def _by_day(when: Ints, mask: Flags, end: int) -> Iterator[tuple[int, Flags]]:
@@ -200,12 +280,19 @@ def _by_day(when: Ints, mask: Flags, end: int) -> Iterator[tuple[int, Flags]]:
             yield int(day), mask & (when == day)
 
 
-def _written(shop: Shop, number: int, frame: pl.DataFrame, draw: np.random.Generator) -> pl.DataFrame:
+def _written(
+    shop: Shop, number: int, frame: pl.DataFrame, draw: np.random.Generator, added: np.random.Generator
+) -> pl.DataFrame:
     """The contract's columns. Half the people also show the id of their device when they are logged in."""
     midnight = datetime(*day_of(shop, number).timetuple()[:3], tzinfo=UTC)
     kinds = pl.Series([name.split(" > ")[1].lower() for name in shop.categories])
     shows = pl.Series(np.random.default_rng([shop.scale.seed, 4]).random(shop.scale.users) < 0.5)
-    frame = frame.sort("_second", "_session", "event_type", "_product", nulls_last=True)
+    # The trips' events are numbered after the others', so that the others keep their ids with the trips or without.
+    frame = frame.sort("_second", "_added", "_session", "event_type", "_product", nulls_last=True)
+    later = frame["_added"].to_numpy()
+    row = np.where(later, np.cumsum(later) + np.count_nonzero(~later), np.cumsum(~later)) - 1
+    results = np.concatenate([draw.integers(1, 60, len(row) - later.sum()), added.integers(1, 60, later.sum())])
+    frame = frame.with_columns(pl.Series("_row", row), pl.Series("results", results[row]))
     user, product = frame["_user"], frame["_product"]
     kind, session = pl.col("event_type"), pl.col("_session")
     paid = kind.is_in(["purchase", "return"])
@@ -216,10 +303,9 @@ def _written(shop: Shop, number: int, frame: pl.DataFrame, draw: np.random.Gener
         shows.gather(user).alias("_shown"),
         kinds.gather(pl.Series(shop.category).gather(product)).alias("_kind"),
         pl.Series("device", ["mobile", "desktop"]).gather(user % 2),
-        pl.Series("results", draw.integers(1, 60, frame.height)),
     )
     return frame.select(
-        pl.format(f"{LABEL}-event-{number}-{{}}", pl.int_range(pl.len())).alias("event_id"),
+        pl.format(f"{LABEL}-event-{number}-{{}}", "_row").alias("event_id"),
         kind,
         (pl.lit(midnight) + pl.duration(seconds="_second")).dt.cast_time_unit("us").alias("event_time"),
         pl.when("_known").then(pl.format(f"{LABEL}-user-{{}}", "_user")).alias("user_id"),
@@ -234,8 +320,11 @@ def _written(shop: Shop, number: int, frame: pl.DataFrame, draw: np.random.Gener
         .then(pl.format(f"{LABEL}-order-{number}-{{}}", session))
         .otherwise("_returned")
         .alias("order_id"),
-        pl.when(kind.is_in(["search", "search_click"])).then("_kind").alias("query"),
+        pl.when(kind.is_in(["search", "search_click"]))
+        .then(pl.when("_gift").then(pl.lit(GIFT_TAG)).otherwise("_kind"))
+        .alias("query"),
         pl.when(kind == "search").then("results").alias("results"),
+        pl.when((kind == "purchase") & pl.col("_wrapped")).then(pl.lit("gift-wrap")).alias("context"),
         "device",
     )
 
@@ -251,6 +340,7 @@ def _catalog(shop: Shop, number: int, price: Ints, changed: Ints) -> pl.DataFram
             "brand": pl.select(pl.format(f"{LABEL.title()} Brand {{}}", pl.lit(rows % 20))).to_series(),
             "unit_price": _money(price[changed]),
             "list_price": _money(shop.price_cents[changed]),
+            "tags": pl.Series([[], [GIFT_TAG]], dtype=pl.List(pl.String)).gather(shop.gift[changed].astype(np.int64)),
         }
     ).with_columns(
         pl.lit("EUR").alias("currency"),

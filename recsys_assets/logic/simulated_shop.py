@@ -1,7 +1,8 @@
 """A made shop: its products, its people, and what is true of them. Nothing in it is real, and every name says so.
 
 A shop is drawn once from a seed; `logic.simulate` lets its days pass. What a recommender is asked to find out — tastes,
-budgets, repurchase cycles, seasons — stands in `Shop` in the clear, so that a test can plant an answer and look for it.
+budgets, repurchase cycles, seasons, what goes with what, gift dates — stands in `Shop` in the clear, so that a test
+can plant an answer and look for it.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from recsys_assets.errors import SettingsError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 LABEL = "synthetic"
 TIERS = 3
 TASTES = 8
@@ -31,6 +33,36 @@ _DEPARTMENTS: dict[str, dict[str, int | None]] = {
     "Sports": {"Balls": None, "Shoes": None, "Bottles": None, "Mats": None, "Bars": 14},
     "Gifts": {"Cards": None, "Candles": 60, "Games": None, "Puzzles": None, "Frames": None},
 }
+# What goes with a lasting kind. None of the department of gifts: who buys it would pass for somebody with a present.
+_COMPANIONS: dict[str, tuple[str, ...]] = {
+    "Garden > Tools": ("Garden > Seeds", "Garden > Pots"),
+    "Garden > Pots": ("Garden > Seeds", "Garden > Tools"),
+    "Garden > Seeds": ("Garden > Pots", "Garden > Tools"),
+    "Garden > Lights": ("Garden > Chairs", "Office > Lamps"),
+    "Garden > Chairs": ("Garden > Lights", "Kitchen > Bowls"),
+    "Bath > Towels": ("Bath > Mats", "Bath > Soap"),
+    "Bath > Mats": ("Bath > Towels", "Bath > Brushes"),
+    "Kitchen > Pans": ("Kitchen > Knives", "Kitchen > Scales", "Pantry > Oil"),
+    "Kitchen > Knives": ("Kitchen > Bowls", "Kitchen > Pans"),
+    "Kitchen > Bowls": ("Kitchen > Scales", "Kitchen > Knives"),
+    "Kitchen > Scales": ("Kitchen > Filters", "Kitchen > Bowls", "Pantry > Coffee"),
+    "Pets > Leads": ("Pets > Beds", "Sports > Bottles"),
+    "Pets > Beds": ("Pets > Leads", "Bath > Brushes"),
+    "Office > Lamps": ("Office > Desks", "Garden > Lights"),
+    "Office > Desks": ("Office > Lamps", "Office > Pens"),
+    "Sports > Balls": ("Sports > Shoes", "Sports > Bottles"),
+    "Sports > Shoes": ("Sports > Bottles", "Sports > Mats"),
+    "Sports > Bottles": ("Sports > Shoes", "Sports > Bars"),
+    "Sports > Mats": ("Sports > Bottles", "Bath > Towels"),
+    "Gifts > Cards": ("Office > Pens",),
+    "Gifts > Games": ("Pantry > Snacks",),
+    "Gifts > Puzzles": ("Office > Lamps", "Pantry > Tea"),
+    "Gifts > Frames": ("Office > Lamps",),
+}
+_MOST_COMPANIONS = max(map(len, _COMPANIONS.values()))
+GIFT_TAG = "gift"
+GIFT_TAGGED = 0.15  # share of lasting products of the other departments that carry the tag
+_TWO_GIFT_DATES = 0.5
 _PEAKS = {"Garden": 5, "Gifts": 12, "Sports": 7}  # month of the most interest
 SEASON_SWING = 0.7  # a peak month draws 1.7 times the average interest, the opposite one .3 times
 
@@ -65,6 +97,8 @@ class Shop:
     cycle_days: Ints  # by product; 0: it lasts
     cumulative: Floats
     bounds: Ints  # category × (TIERS + 1) → first product of each tier, and the end
+    companions: Ints  # by category, the categories that go with it; the rest −1
+    gift: Flags  # by product: its tag says that it makes a gift
     taste_interest: Floats  # taste × category, rows sum to 1
     taste: Ints  # by user
     favourite: Ints
@@ -72,6 +106,7 @@ class Shop:
     budget_cents: Ints  # a month
     visits_per_day: Floats
     joined: Ints  # day number from which the person visits
+    gift_days: Ints  # user × 2 → day of the year, from 0, on which somebody close is given something; −1: no second one
 
     def product_ids(self) -> pl.Series:
         """Id of each product."""
@@ -115,6 +150,13 @@ def make_shop(scale: Scale) -> Shop:
     usual = level.mean() * np.array([0.6, 1.0, 1.8])[user_tier]
     visits = draw.lognormal(0, 0.8, scale.users)
     late = draw.random(scale.users) < 0.3  # the others were there before the first day
+
+    # What was added later has a generator of its own, so that the shops that tests and pages know stay what they were.
+    more = np.random.default_rng([scale.seed, 6])
+    at_home = np.array([department == "Gifts" for department, _, _ in chosen])
+    tagged = (cycles[category] == 0) & (more.random(scale.products) < GIFT_TAGGED)
+    dates = more.integers(0, 365, (scale.users, 2))
+    dates[more.random(scale.users) >= _TWO_GIFT_DATES, 1] = -1
     return Shop(
         scale=scale,
         categories=tuple(f"{LABEL.title()} {department} > {kind}" for department, kind, _ in chosen),
@@ -125,6 +167,8 @@ def make_shop(scale: Scale) -> Shop:
         cycle_days=cycles[category],
         cumulative=np.concatenate([[0.0], np.cumsum(appeal)]),
         bounds=bounds,
+        companions=_companions([f"{department} > {kind}" for department, kind, _ in chosen]),
+        gift=at_home[category] | tagged,
         taste_interest=interest,
         taste=taste,
         favourite=favourite,
@@ -132,7 +176,17 @@ def make_shop(scale: Scale) -> Shop:
         budget_cents=(usual * draw.lognormal(2.2, 0.5, scale.users)).astype(np.int64),
         visits_per_day=visits / visits.mean() * scale.visits_per_month / 30,
         joined=np.where(late, draw.integers(0, scale.days, scale.users), 0),
+        gift_days=dates,
     )
+
+
+def _companions(paths: list[str]) -> Ints:
+    place = {path: number for number, path in enumerate(paths)}
+    found = np.full((len(paths), _MOST_COMPANIONS), -1)
+    for path, number in place.items():
+        there = [place[other] for other in _COMPANIONS.get(path, ()) if other in place]
+        found[number, : len(there)] = there
+    return found
 
 
 def pick(cumulative: Floats, row: Ints, uniform: Floats) -> Ints:
@@ -149,6 +203,13 @@ def pick(cumulative: Floats, row: Ints, uniform: Floats) -> Ints:
     return last
 
 
+def appealing(shop: Shop, low: Ints, high: Ints, uniform: Floats) -> Ints:
+    """One product of each range ``low`` to ``high - 1``, by its appeal, for one uniform number each."""
+    appeal = shop.cumulative
+    place = np.searchsorted(appeal, appeal[low] + uniform * (appeal[high] - appeal[low]), side="right")
+    return np.clip(place - 1, low, high - 1)
+
+
 def season(shop: Shop, day: date) -> Floats:
     """Interest in each category on a day, 1 on average over the year."""
     turn = np.cos(2 * np.pi * (day.month - shop.peak_month) / 12)
@@ -161,7 +222,10 @@ def day_of(shop: Shop, number: int) -> date:
 
 
 def truth(shop: Shop) -> dict[str, pl.DataFrame]:
-    """What is true of each user and product, one row each, for a side file that no importer reads."""
+    """What is true of users, products and pairs of categories, one row each, for side files that no importer reads.
+
+    What is true of orders comes day by day: `Day.orders`.
+    """
     names = pl.Series(shop.categories)
     users = np.arange(shop.scale.users)
     by_taste = np.argsort(-shop.taste_interest, axis=1, kind="stable")[:, :3]
@@ -176,6 +240,7 @@ def truth(shop: Shop) -> dict[str, pl.DataFrame]:
             "monthly_budget": shop.budget_cents / 100,
             "visits_per_day": shop.visits_per_day,
             "joined_date": [day_of(shop, int(number)) for number in shop.joined],
+            "gift_dates": [[_month_day(day) for day in days if day >= 0] for days in shop.gift_days.tolist()],
         }),
         "products": pl.DataFrame({
             "product_id": shop.product_ids(),
@@ -185,8 +250,17 @@ def truth(shop: Shop) -> dict[str, pl.DataFrame]:
             "appeal": np.diff(shop.cumulative),
             "cycle_days": [int(days) or None for days in shop.cycle_days],
             "peak_month": [int(shop.peak_month[c]) or None for c in shop.category],
+            "gift": shop.gift,
+        }),
+        "companions": pl.DataFrame({
+            "category": names.gather(np.nonzero(shop.companions >= 0)[0]),
+            "companion": names.gather(shop.companions[shop.companions >= 0]),
         }),
     }  # fmt: skip
+
+
+def _month_day(day_of_year: int) -> str:
+    return (date(2026, 1, 1) + timedelta(day_of_year)).strftime("%m-%d")  # of a year without February 29
 
 
 def users_file(shop: Shop) -> pl.DataFrame:

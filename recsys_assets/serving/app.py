@@ -27,7 +27,17 @@ from recsys_assets.serving.observing import Observing
 from recsys_assets.serving.pointer import make_pool
 from recsys_assets.serving.problems import ProblemError
 from recsys_assets.serving.recommendations import Reader
-from recsys_assets.serving.routes import bulk, information, items, listings, operations, people, recommendations, v1
+from recsys_assets.serving.routes import (
+    bulk,
+    information,
+    items,
+    listings,
+    mcp,
+    operations,
+    people,
+    recommendations,
+    v1,
+)
 from recsys_assets.serving.starts import Starts
 from recsys_assets.serving.state import State
 from recsys_assets.serving.stopping import draining
@@ -37,8 +47,8 @@ from recsys_assets.stores.suppressions import POINTER_SECONDS
 
 _log = structlog.stdlib.get_logger(__name__)
 _ROUTERS = (  # `bulk` before anybody's id: a 405 names the methods of the first route that a path fits
-    recommendations.router, bulk.router, v1.router, items.router, listings.router, people.router, information.router,
-    operations.router,
+    recommendations.router, bulk.router, v1.router, items.router, listings.router, people.router, mcp.router,
+    information.router, operations.router,
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ currency. Whatever is no success is answered with a problem (RFC 9457)."""
 TAGS = {
     "recommendations": "Lists for people.",
     "items": "Products: what is like them, and what is popular.",
+    "offers": "What a person is after, and the products and words to offer for it: for pages and bots that talk.",
     "people": "Who has a list, what is known of one person, and what they wish: opt-out, opt-in and erasure.",
     "information": "Models, counts and settings.",
     "operations": "For operators and their programs.",

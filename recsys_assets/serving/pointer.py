@@ -50,7 +50,10 @@ class Versions:
 
 @dataclass(frozen=True)
 class Live:
-    """The pointer as last read, the popular lists of its generation by category ('' = overall), changed products."""
+    """The pointer as last read, the popular lists of its generation by category ('' = overall), changed products.
+
+    ``planning``: what plans for a visit; None: the generation has no plans.
+    """
 
     generation: int
     day: date
@@ -58,6 +61,7 @@ class Live:
     created_at: datetime
     suppression_version: int
     popular: dict[str, list[Product]]
+    planning: dict[str, Any] | None = None
     change_version: int = 0
     changes: Mapping[str, Change] = field(default_factory=dict)
 

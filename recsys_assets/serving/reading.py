@@ -6,13 +6,22 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+import psycopg
 import structlog
 from redis.asyncio import Redis
 
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.blending import Product, listed
 from recsys_assets.serving.pointer import POSTGRES_DOWN, REDIS_DOWN, Live, Pool, fetch, trusted
-from recsys_assets.stores.cache import VERSION_KEY, list_key, marker_key, near_key, product_key, whole_key
+from recsys_assets.stores.cache import (
+    VERSION_KEY,
+    list_key,
+    marker_key,
+    near_key,
+    plan_key,
+    product_key,
+    whole_key,
+)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -89,6 +98,15 @@ class Found:
     store: Store
 
 
+@dataclass(frozen=True)
+class PlanFound:
+    """A person's plan and which store said so; ``row``: columns of table PLANS, None: the person has none."""
+
+    suppressed: bool
+    row: dict[str, Any] | None
+    store: Store
+
+
 class Sources:
     """The stores as one process reads them."""
 
@@ -111,6 +129,27 @@ class Sources:
     async def candidates(self, live: Live, people: Sequence[str]) -> list[Person] | None:
         """All that Postgres holds of the lists of ``people``; None where it does not answer."""
         return await self._ask(self.postgres, POSTGRES_DOWN, lambda: self._rows(live, people, deep=True))
+
+    async def plan(self, live: Live, key: str) -> PlanFound:
+        """The plan of the person with ``key``; of somebody who is suppressed only that they are."""
+        mark, number = self._keys.mark(key), live.generation
+
+        async def redis() -> PlanFound | None:
+            names = [VERSION_KEY, whole_key(number), marker_key(mark), plan_key(number, mark)]
+            version, whole, marker, value = await self._cache.mget(names)
+            if not trusted(version, whole, live.suppression_version):
+                return None
+            suppressed = marker is not None
+            return PlanFound(suppressed, None if suppressed or value is None else json.loads(value), "redis")
+
+        async def postgres() -> PlanFound | None:
+            try:
+                rows = await fetch(self._pool, "read/plan", {"generation": number, "key": key, "mark": mark})
+            except psycopg.errors.UndefinedTable:  # a schema that knows no plans yet is no store that is away
+                return None
+            return PlanFound(rows[0]["suppressed"], rows[0]["plan"], "postgres")
+
+        return await self._either(redis, postgres) or PlanFound(suppressed=False, row=None, store="memory")
 
     async def facts(self, live: Live, products: Sequence[str]) -> dict[str, Facts]:
         """What the catalogue says of ``products``; those that it does not know are left out."""
@@ -137,7 +176,7 @@ class Sources:
         return await self._either(redis, postgres) or {}
 
     async def _either(
-        self, redis: Callable[[], Awaitable[Read | None]], postgres: Callable[[], Awaitable[Read]]
+        self, redis: Callable[[], Awaitable[Read | None]], postgres: Callable[[], Awaitable[Read | None]]
     ) -> Read | None:
         """What Redis says, else, where it is away or not to be trusted, Postgres; None where neither answers."""
         found = await self._ask(self.redis, REDIS_DOWN, redis)

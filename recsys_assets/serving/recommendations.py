@@ -123,8 +123,8 @@ class Reader:
     """Reads lists: Redis, then Postgres, then memory. It never writes."""
 
     def __init__(self, pool: Pool, cache: Redis, keys: KeyRing) -> None:
-        self._sources, self._keys = Sources(pool, cache, keys), keys
-        self.redis, self.postgres = self._sources.redis, self._sources.postgres
+        self.sources, self._keys = Sources(pool, cache, keys), keys
+        self.redis, self.postgres = self.sources.redis, self.sources.postgres
 
     async def answer(self, live: Live, wanted: Wanted) -> Answer:
         """Up to ``wanted.limit`` products, each once, without the product asked about and the cart's."""
@@ -143,9 +143,9 @@ class Reader:
         Raises:
             ProblemError: 503, no store answers.
         """
-        found = await self._sources.find(live, [], [product_id])
+        found = await self.sources.find(live, [], [product_id])
         near = found.near[product_id].similar if product_id in found.near else []
-        facts = await self._sources.facts(live, [product_id, *(product["id"] for product in near)])
+        facts = await self.sources.facts(live, [product_id, *(product["id"] for product in near)])
         if found.store == "memory" or not (facts or self.redis.closed() or self.postgres.closed()):
             raise ProblemError(503, "Stores away", "Neither Redis nor Postgres answers, and nothing else knows this.")
         if product_id not in facts:
@@ -157,13 +157,13 @@ class Reader:
         """One per asker, who are the keys of one person."""
         keys = list(chain.from_iterable(askers))
         about = dict.fromkeys([*filter(None, [wanted.product_id]), *wanted.cart, *asked(wanted.recent)])
-        found = await self._sources.find(live, keys, list(about))
+        found = await self.sources.find(live, keys, list(about))
         people, stores = _joined(askers, found.people), [found.store] * len(askers)
         page = await self._page(live, wanted, found, people)
         made = [_listed(live, wanted, page, person) for person in people]
         short = [place for place, person in enumerate(people) if _falls_short(wanted, person, made[place])]
         keys = list(chain.from_iterable(askers[place] for place in short))
-        rows = await self._sources.candidates(live, keys) if short else None
+        rows = await self.sources.candidates(live, keys) if short else None
         if rows is not None:
             deeper = _joined([askers[place] for place in short], rows)
             if page.blends:
@@ -208,7 +208,7 @@ class Reader:
 
     async def _learn(self, live: Live, page: _Page, products: Sequence[str]) -> None:
         """Asks the catalogue of products that the page does not know yet."""
-        page.facts.update(await self._sources.facts(live, [p for p in dict.fromkeys(products) if p not in page.facts]))
+        page.facts.update(await self.sources.facts(live, [p for p in dict.fromkeys(products) if p not in page.facts]))
 
     def _whole(self, live: Live, wanted: Wanted, page: _Page, person: Person, made: _List, store: Store) -> Answer:
         """The answer of one person, filled up with what is popular."""

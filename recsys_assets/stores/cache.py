@@ -1,13 +1,13 @@
 """Redis: what the API answers from. Every key can be made again from Postgres.
 
-``recsys:<generation>:list:<mark>`` a person's served list, ``recsys:<generation>:product:<id>`` a product's category,
-price and parent, ``recsys:<generation>:near:<id>`` what is similar to it and what is taken after it,
-``recsys:<generation>:popular`` the popular lists (all JSON), ``recsys:<generation>:whole`` says that all of these are
-there; ``recsys:generations`` the generations that have keys; ``recsys:out:<mark>`` a suppressed person;
-``recsys:suppressions`` the version of the suppressions that are applied here, ``recsys:start`` the start of the server
-that was told; ``recsys:pointer`` a copy of the live pointer, ``recsys:changes`` one of the products that have changed
-since its catalogue. Persons stand under their marks, so that a suppression finds their keys without knowing who they
-are.
+``recsys:<generation>:list:<mark>`` a person's served list, ``recsys:<generation>:plan:<mark>`` their plan,
+``recsys:<generation>:product:<id>`` a product's category, price and parent, ``recsys:<generation>:near:<id>`` what is
+similar to it and what is taken after it, ``recsys:<generation>:popular`` the popular lists (all JSON),
+``recsys:<generation>:whole`` says that all of these are there; ``recsys:generations`` the generations that have keys;
+``recsys:out:<mark>`` a suppressed person; ``recsys:suppressions`` the version of the suppressions that are applied
+here, ``recsys:start`` the start of the server that was told; ``recsys:pointer`` a copy of the live pointer,
+``recsys:changes`` one of the products that have changed since its catalogue. Persons stand under their marks, so that a
+suppression finds their keys without knowing who they are.
 
 A reader trusts a generation here only when it is whole and the suppressions are not behind.
 """
@@ -15,6 +15,7 @@ A reader trusts a generation here only when it is whole and the suppressions are
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
@@ -50,6 +51,11 @@ def list_key(generation: int, mark: str) -> str:
     return f"recsys:{generation}:list:{mark}"
 
 
+def plan_key(generation: int, mark: str) -> str:
+    """Key of a person's plan."""
+    return f"recsys:{generation}:plan:{mark}"
+
+
 def product_key(generation: int, product_id: str) -> str:
     """Key of a product's category, price and parent."""
     return f"recsys:{generation}:product:{product_id}"
@@ -80,6 +86,17 @@ def batches(items: Iterable[Any], size: int = _BATCH) -> Iterator[list[Any]]:
     rest = iter(items)
     while piece := list(islice(rest, size)):
         yield piece
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """How many lists and plans of people were deleted."""
+
+    lists: int = 0
+    plans: int = 0
+
+    def __add__(self, other: "Deleted") -> "Deleted":
+        return Deleted(self.lists + other.lists, self.plans + other.plans)
 
 
 class Cache:
@@ -217,12 +234,15 @@ class Cache:
         if not same:
             raise StoreError("Redis (RECSYS_REDIS_URL) was restarted while it was told of suppressions")
 
-    def remove_lists(self, marks: Iterable[str], generations: Sequence[int]) -> int:
-        """Deletes the lists of ``marks`` in all ``generations``; how many. It works when memory is full."""
-        deleted = 0
+    def remove_people(self, marks: Iterable[str], generations: Sequence[int]) -> Deleted:
+        """Deletes the lists and plans of ``marks`` in all ``generations``. It works when memory is full."""
+        deleted = Deleted()
         with self._answering():
-            for piece in batches(list_key(g, mark) for mark in marks for g in generations):
-                deleted += int(self._client.delete(*piece))
+            for piece in batches((g, mark) for mark in marks for g in generations):
+                with self._client.pipeline(transaction=False) as pipe:
+                    for key in (list_key, plan_key):
+                        pipe.delete(*(key(g, mark) for g, mark in piece))
+                    deleted += Deleted(*map(int, pipe.execute()))
         return deleted
 
     def set_markers(self, marks: Iterable[str]) -> None:
@@ -239,9 +259,9 @@ class Cache:
         with self._answering():
             self._client.delete(marker_key(mark))
 
-    def resync(self, marks: Collection[str], generations: Sequence[int]) -> int:
-        """Makes the markers exactly ``marks``, whatever was missed while Redis was away; how many lists went."""
-        deleted = self.remove_lists(marks, generations)
+    def resync(self, marks: Collection[str], generations: Sequence[int]) -> Deleted:
+        """Makes the markers exactly ``marks``, whatever was missed while Redis was away; what of theirs went."""
+        deleted = self.remove_people(marks, generations)
         self.set_markers(marks)
         wanted = {marker_key(mark).encode() for mark in marks}
         with self._answering():

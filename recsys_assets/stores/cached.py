@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from recsys_assets.stores.cache import list_key, near_key, popular_key, product_key
+from recsys_assets.stores.cache import list_key, near_key, plan_key, popular_key, product_key
 from recsys_assets.stores.postgres import Connection, query
 
 CURSOR_ROWS = 2_000
@@ -11,7 +11,7 @@ CURSOR_ROWS = 2_000
 
 def cached_values(connection: Connection, generation: int) -> Iterator[tuple[str, str]]:
     """Key and value of everything, as `stores.staging` makes them of frames; people are not filtered."""
-    for name in ("popular", "products", "near", "lists"):
+    for name in ("popular", "products", "near", "lists", "plans"):
         for row in _streamed(connection, f"read/cached_{name}", generation):
             if row["value"]:
                 yield _key(name, generation, row), row["value"]
@@ -20,8 +20,8 @@ def cached_values(connection: Connection, generation: int) -> Iterator[tuple[str
 def _key(name: str, generation: int, row: dict[str, Any]) -> str:
     if name == "popular":
         return popular_key(generation)
-    if name == "lists":
-        return list_key(generation, row["mark"].hex)
+    if name in ("lists", "plans"):
+        return (list_key if name == "lists" else plan_key)(generation, row["mark"].hex)
     return (product_key if name == "products" else near_key)(generation, row["product_id"])
 
 

@@ -10,18 +10,23 @@ from psycopg import Cursor, sql
 from psycopg.rows import DictRow
 
 from recsys_assets.stores import staging
-from recsys_assets.stores.postgres import Connection
+from recsys_assets.stores.postgres import PERSON_TABLES, Connection
 from recsys_assets.stores.staging import Marked
 
 Piece = TypeVar("Piece")
-TABLES = ("lists", "similar_items", "next_items", "popular_items", "products", "profiles")
-PERSON_TABLES = ("lists", "profiles")
+TABLES = (
+    "lists", "similar_items", "next_items", "popular_items", "products", "profiles", "plans", "copy_texts",
+)  # fmt: skip
 _SIMILAR = ["product_id", "rank", "similar_product_id", "score", "confidence", "price_micros"]
 _NEXT = ["product_id", "rank", "next_product_id", "score"]
 _POPULAR = ["category", "rank", "product_id", "score", "buyers", "price_micros", "reason"]
 _PRODUCTS = [
     "product_id", "parent_id", "name", "category", "brand", "unit_price_micros", "list_price_micros", "image_url",
     "url", "in_stock",
+]  # fmt: skip
+_COPY = [
+    "product_id", "intent", "trigger", "reason_kind", "language", "headline", "sentence", "call_to_action", "source",
+    "facts_hash", "tone", "prompt_version", "model",
 ]  # fmt: skip
 
 
@@ -34,6 +39,8 @@ def texts(frames: Marked, generation: int) -> dict[str, Iterator[bytes]]:
         staging.copy_rows(frames.popular, generation, _POPULAR),
         staging.copy_rows(frames.products, generation, _PRODUCTS),
         staging.copy_profiles(frames, generation),
+        staging.copy_plans(frames, generation),
+        staging.copy_rows(frames.copy, generation, _COPY),
     )
     return dict(zip(TABLES, made, strict=True))
 
@@ -106,6 +113,8 @@ def problems_of(frames: Marked, taken: dict[str, int], counts: dict[str, int]) -
         "popular_items": frames.popular.height,
         "products": frames.products.height,
         "profiles": frames.profiles.height,
+        "plans": frames.plans.height,
+        "copy_texts": frames.copy.height,
     }
     for table, rows in sent.items():
         if taken[table] != rows:

@@ -19,18 +19,18 @@ from recsys_assets.errors import SourceError
 from recsys_assets.identity import KEY_PREFIX, KeyRing
 from recsys_assets.logic.erasure import PERSON_COLUMNS, PERSONAL, person_columns
 from recsys_assets.logic.identities import owned
-from recsys_assets.stores.cache import Cache, batches, list_key, marker_key
+from recsys_assets.stores.cache import Cache, batches, list_key, marker_key, plan_key
 from recsys_assets.stores.exported import PEOPLE
 from recsys_assets.stores.files import FILE, trouble
 from recsys_assets.stores.lake import Lake
-from recsys_assets.stores.postgres import Connection, Postgres
+from recsys_assets.stores.postgres import PERSON_TABLES, Connection, Postgres
 from recsys_assets.tables import IDENTITIES, MICROS, Table
 
 FILES_AT_ONCE = 64  # of a table: what one query reads, and what of the person is in memory
 _USER, _ANON, _PERSON = PERSON_COLUMNS
 _MICROS = "_micros"
 # Tables of Postgres by the column that says whose a row is; a test holds the schema against them.
-BY_KEY = ("lists", "profiles")
+BY_KEY = PERSON_TABLES
 BY_MARK = ("suppressions", "transactional_only", "receipts")
 ELSEWHERE = (
     "Models hold no person: what they learned from this one's events is weights of products, until the next training.",
@@ -94,7 +94,7 @@ def parts(lake: Lake, postgres: Postgres, cache: Cache, keys: KeyRing, exports: 
                     what = connection.execute("SELECT obj_description(%s::regclass) AS it", [name]).fetchone()
                     rows = _postgres_rows(connection, name, column, values)
                     yield Part("Postgres", name, (what or {}).get("it") or "", rows)
-    yield Part("Redis", "values", "Served lists by generation, and whether the person is not to be served.",
+    yield Part("Redis", "values", "Served lists and plans by generation, and whether the person is not to be served.",
                _redis_rows(cache, marks))  # fmt: skip
     yield Part("exports", "files", "Files made for the shop that name the person, and e-mails rendered for them.",
                _exported(exports, asked.keys, marks))  # fmt: skip
@@ -188,7 +188,8 @@ def _by_product(row: dict[str, Any]) -> dict[str, Any]:
 
 def _redis_rows(cache: Cache, marks: Collection[str]) -> Iterator[dict[str, Any]]:
     names = [marker_key(mark) for mark in marks]
-    names += [list_key(generation, mark) for generation in sorted(cache.generations()) for mark in marks]
+    generations = sorted(cache.generations())
+    names += [key(generation, mark) for key in (list_key, plan_key) for generation in generations for mark in marks]
     for name, value in zip(names, cache.values(names), strict=True):
         if value is not None:
             yield {"key": name, "value": json.loads(value)}

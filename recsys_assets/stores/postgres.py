@@ -16,6 +16,8 @@ Connection = psycopg.Connection[DictRow]
 CONNECT_SECONDS = 5
 # Advisory locks; any numbers of ours would do.
 MIGRATION_LOCK, PUBLISH_LOCK, SUPPRESSION_LOCK = 7_265_001, 7_265_002, 7_265_003
+# Tables of a generation whose rows are somebody's: a suppression takes them away.
+PERSON_TABLES = ("lists", "profiles", "plans")
 
 
 @cache

@@ -4,6 +4,7 @@ Stage in Postgres, check, warm Redis, flip: the commit of one row is the moment.
 dropped by the next. The flip reapplies the suppressions under the lock that they take.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,13 +22,19 @@ from recsys_assets.logic.hashing import list_hash
 from recsys_assets.stores import staging
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.cached import cached_values
-from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.loading import TABLES, ahead, load, problems_of
-from recsys_assets.stores.postgres import PUBLISH_LOCK, Connection, Postgres, rows, run, schema_version
+from recsys_assets.stores.postgres import (
+    PERSON_TABLES,
+    PUBLISH_LOCK,
+    Connection,
+    Postgres,
+    rows,
+    run,
+    schema_version,
+)
 from recsys_assets.stores.product_changes import copy_changes
 from recsys_assets.stores.staging import Frames, Marked
 from recsys_assets.stores.suppressions import catch_up, kept, marks_of, suppressing
-from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
 
 __all__ = ["Frames", "Generation", "Published", "Publisher", "RolledBack", "Staged", "generations"]
 
@@ -103,22 +110,6 @@ def generations(postgres_url: str) -> list[Generation]:
         return _known(connection)
 
 
-def frames_of(lake: Lake, day: date) -> Frames:
-    """What the lake holds of a day.
-
-    Raises:
-        NotFoundError: a table of that day was never written.
-    """
-    return Frames(
-        lists=lake.read(LISTS, day),
-        similar=lake.read(SIMILAR_ITEMS, day),
-        following=lake.read(NEXT_ITEMS, day),
-        popular=lake.read(POPULAR_ITEMS, day),
-        products=lake.read(CATALOG, day),
-        profiles=lake.read(USER_PROFILES, day),
-    )
-
-
 def _nothing(_step: str) -> None:
     return
 
@@ -150,14 +141,7 @@ class Publisher:
             StoreError: Postgres or Redis does not answer; what was live stays live.
             TableError: a frame is not its table.
         """
-        frames = Frames(
-            LISTS.conform(frames.lists),
-            SIMILAR_ITEMS.conform(frames.similar),
-            NEXT_ITEMS.conform(frames.following),
-            POPULAR_ITEMS.conform(frames.popular),
-            CATALOG.conform(frames.products),
-            USER_PROFILES.conform(frames.profiles),
-        )
+        frames = frames.conform()
         self._postgres.migrate()
         clock = _Clock(progress)
         with self._postgres.connect() as connection, _publishing(connection):
@@ -174,6 +158,7 @@ class Publisher:
                 "learnt_at": learnt_at,
                 "list_hash": digest,
                 "people": frames.lists["person_key"].n_unique(),
+                "planning": None if frames.planning is None else json.dumps(frames.planning),
             }
             generation = int(rows(connection, "publish/new_generation", values)[0]["generation"])
             # Leaving the suppressed out here keeps what is known of them from being written at all; those who opt out
@@ -201,7 +186,7 @@ class Publisher:
                     self._refuse_older(connection, day, force)
                     pointer = self._flip(connection, generation)
                     catch_up(connection, self._cache)
-                    self._cache.remove_lists(marks_of(connection), [generation])
+                    self._cache.remove_people(marks_of(connection), [generation])
                     clock("commit")
                 clock("pointer")
                 # From here on the generation is live: what fails is told, and mended by the next publish or a warm.
@@ -242,7 +227,7 @@ class Publisher:
                 def follow() -> None:
                     nonlocal whole
                     catch_up(connection, self._cache)
-                    self._cache.remove_lists(marks_of(connection), [generation])
+                    self._cache.remove_people(marks_of(connection), [generation])
                     whole = self._cache.whole(generation)
                     self._copy_pointer(connection, pointer)
 
@@ -281,7 +266,7 @@ class Publisher:
                 count = self._cache.put(cached_values(connection, generation))
             with suppressing(connection):
                 if not whole:
-                    self._cache.remove_lists(marks_of(connection), [generation])
+                    self._cache.remove_people(marks_of(connection), [generation])
                     self._cache.finish(generation)
                 if pointer := rows(connection, "read/pointer"):
                     self._copy_pointer(connection, pointer[0])
@@ -290,7 +275,7 @@ class Publisher:
 
     def _flip(self, connection: Connection, generation: int) -> dict[str, Any]:
         """Makes a generation live without the suppressed; the new pointer. Lock and transaction must be held."""
-        for name in ("suppress_lists", "suppress_profiles", "unlive", "make_live", "flip"):
+        for name in (*(f"suppress_{table}" for table in PERSON_TABLES), "unlive", "make_live", "flip"):
             run(connection, f"publish/{name}", {"generation": generation})
         return rows(connection, "read/pointer")[0]
 
@@ -306,6 +291,8 @@ class Publisher:
         self._cache.put(staging.cached_near(marked.similar, marked.following, generation))
         with ahead(staging.cached_lists(marked, generation)) as pieces:
             self._cache.put(chain.from_iterable(pieces))
+        with ahead(staging.cached_plans(marked, generation)) as plans:
+            self._cache.put(chain.from_iterable(plans))
         self._cache.finish(generation)
 
     def _refuse_older(self, connection: Connection, day: date, force: bool) -> None:

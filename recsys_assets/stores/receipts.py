@@ -13,11 +13,14 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from recsys_assets.identity import KeyRing
-from recsys_assets.stores.postgres import Connection, Postgres, rows, run
+from recsys_assets.stores.cache import Deleted
+from recsys_assets.stores.postgres import PERSON_TABLES, Connection, Postgres, rows, run
 
 Kind = Literal["optout", "optin", "erasure"]
-LISTS, PROFILES, CACHED = "Postgres lists", "Postgres profiles", "Redis lists"
+LISTS, PROFILES, PLANS = "Postgres lists", "Postgres profiles", "Postgres plans"
+CACHED, CACHED_PLANS = "Redis lists", "Redis plans"  # of which the first says that Redis has followed
 CACHED_TOO = "Redis lists, before it followed or again"
+CACHED_PLANS_TOO = "Redis plans, before it followed or again"
 _NUMBER = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -164,10 +167,26 @@ def opened(
     return number, run(connection, "publish/new_receipt", {**of, "receipt": number, "at": at}) == 1
 
 
-def redis_followed(connection: Connection, removed: Mapping[str, int]) -> None:
-    """Says so on every receipt that waits for it; ``removed`` are lists by mark. The suppression lock must be held."""
+def of_postgres(deleted: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Lines of rows that were deleted, by table of `stores.postgres.PERSON_TABLES`."""
+    return [(store, deleted[table]) for store, table in zip((LISTS, PROFILES, PLANS), PERSON_TABLES, strict=True)]
+
+
+def of_redis(deleted: Deleted) -> list[tuple[str, int]]:
+    """Lines of what was deleted."""
+    return [(CACHED, deleted.lists), (CACHED_PLANS, deleted.plans)]
+
+
+def of_redis_too(deleted: Deleted) -> list[tuple[str, int]]:
+    """Lines of what was deleted where the lines of `of_redis` are still to come, or have come; none where nothing."""
+    told = [(CACHED_TOO, deleted.lists), (CACHED_PLANS_TOO, deleted.plans)]
+    return [(store, count) for store, count in told if count]
+
+
+def redis_followed(connection: Connection, removed: Mapping[str, Deleted]) -> None:
+    """Says so on every receipt that waits for it; ``removed`` is by mark. The suppression lock must be held."""
     for row in rows(connection, "read/receipts_for_redis"):
-        lines = [] if row["kind"] == "optin" else [(CACHED, removed.get(row["mark"].hex, 0))]
+        lines = [] if row["kind"] == "optin" else of_redis(removed.get(row["mark"].hex, Deleted()))
         note(connection, row["receipt"], lines, done=row["kind"] != "erasure")
 
 

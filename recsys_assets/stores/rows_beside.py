@@ -6,8 +6,8 @@ from typing import Any
 
 from psycopg import sql
 
-from recsys_assets.stores.loading import PERSON_TABLES, send
-from recsys_assets.stores.postgres import Connection, rows
+from recsys_assets.stores.loading import send
+from recsys_assets.stores.postgres import PERSON_TABLES, Connection, rows
 
 _WORDS = {
     "missing": "that only the lake has",

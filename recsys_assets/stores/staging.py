@@ -1,7 +1,8 @@
 """Frames of a day → the bytes of a COPY, and the values of Redis. All of it in polars expressions."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any
 
 import polars as pl
 
@@ -9,12 +10,14 @@ from recsys_assets.columns import MEMBERS
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.hashing import in_order
 from recsys_assets.logic.recommendation_ids import recommendation_id
-from recsys_assets.stores.cache import list_key, near_key, popular_key, product_key
+from recsys_assets.stores.cache import list_key, near_key, plan_key, popular_key, product_key
+from recsys_assets.tables import CATALOG, COPY, LISTS, NEXT_ITEMS, PLANS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
 
 # Pieces are small enough that building the next overlaps with the server's reading of this one, and large enough
 # that polars works in parallel.
 ROWS_PER_PIECE = 100_000
 SERVED_PER_PIECE = 25_000
+PLANS_PER_PIECE = 10_000  # a plan is some kB of JSON
 Escapes = tuple[tuple[str, str], ...]
 _ESCAPES: Escapes = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 # Within an array every element is quoted, so backslash and quote are escaped once more, before COPY's own escapes.
@@ -26,7 +29,8 @@ _SPECIAL = ["\\", '"', "\t", "\n", "\r"]
 class Frames:
     """What a generation is made of, of one day.
 
-    LISTS, SIMILAR_ITEMS, NEXT_ITEMS, POPULAR_ITEMS, CATALOG and USER_PROFILES.
+    LISTS, SIMILAR_ITEMS, NEXT_ITEMS, POPULAR_ITEMS, CATALOG, USER_PROFILES, PLANS and COPY; ``planning`` is what a
+    reader needs to plan for a visit, None: nothing plans.
     """
 
     lists: pl.DataFrame
@@ -35,6 +39,33 @@ class Frames:
     popular: pl.DataFrame
     products: pl.DataFrame
     profiles: pl.DataFrame
+    _: KW_ONLY
+    plans: pl.DataFrame = field(default_factory=PLANS.empty)
+    copy: pl.DataFrame = field(default_factory=COPY.empty)
+    planning: dict[str, Any] | None = None
+
+    def conform(self) -> "Frames":
+        """With exactly the columns of the tables.
+
+        Raises:
+            TableError: a frame is not its table.
+        """
+        return replace(
+            self,
+            lists=LISTS.conform(self.lists),
+            similar=SIMILAR_ITEMS.conform(self.similar),
+            following=NEXT_ITEMS.conform(self.following),
+            popular=POPULAR_ITEMS.conform(self.popular),
+            products=CATALOG.conform(self.products),
+            profiles=USER_PROFILES.conform(self.profiles),
+            plans=PLANS.conform(self.plans),
+            copy=COPY.conform(self.copy),
+        )
+
+    def people(self) -> pl.Series:
+        """Keys of everybody who has a list, a profile or a plan; ordered."""
+        keys = [frame.select("person_key") for frame in (self.lists, self.profiles, self.plans)]
+        return pl.concat(keys).unique().to_series().sort()
 
 
 @dataclass(frozen=True)
@@ -50,15 +81,14 @@ class Marked:
     popular: pl.DataFrame
     products: pl.DataFrame
     profiles: pl.DataFrame
+    plans: pl.DataFrame
+    copy: pl.DataFrame
     people: pl.DataFrame
 
 
 def marked(frames: Frames, keys: KeyRing, generation: int, suppressed: Collection[str] = ()) -> Marked:
     """Frames with the marks of their people, without those whose mark is ``suppressed``."""
-    everybody = (
-        pl.concat([frames.lists.select("person_key"), frames.profiles.select("person_key")]).unique().to_series().sort()
-    )
-    marks = {key: keys.mark(key) for key in everybody}
+    marks = {key: keys.mark(key) for key in frames.people()}
     here = [key for key, mark in marks.items() if mark not in suppressed]
     people = pl.DataFrame(
         {
@@ -68,11 +98,14 @@ def marked(frames: Frames, keys: KeyRing, generation: int, suppressed: Collectio
         },
         schema={"person_key": pl.String, "_mark": pl.String, "_recommendation_id": pl.String},
     )
-    lists, profiles = frames.lists, frames.profiles
+    theirs = [frames.lists, frames.profiles, frames.plans]
     if len(here) < len(marks):
-        lists = lists.join(people, on="person_key", how="semi", maintain_order="left")
-        profiles = profiles.join(people, on="person_key", how="semi", maintain_order="left")
-    return Marked(in_order(lists), frames.similar, frames.following, frames.popular, frames.products, profiles, people)
+        theirs = [frame.join(people, on="person_key", how="semi", maintain_order="left") for frame in theirs]
+    lists, profiles, plans = theirs
+    return Marked(
+        in_order(lists), frames.similar, frames.following, frames.popular, frames.products, profiles, plans,
+        frames.copy, people,
+    )  # fmt: skip
 
 
 def _texts(frame: pl.DataFrame, columns: Sequence[str], escapes: Escapes) -> Iterator[pl.Expr]:
@@ -150,6 +183,26 @@ def copy_profiles(frames: Marked, generation: int) -> Iterator[bytes]:
     rows = frames.profiles.select("person_key", _profile=pl.struct(names).struct.json_encode())
     rows = rows.join(frames.people, on="person_key", how="left", maintain_order="left")
     return copy_rows(rows, generation, ["person_key", "_mark", "_profile"])
+
+
+def _plans(frames: Marked) -> Iterator[pl.DataFrame]:
+    """Each person's ``_mark``, and ``_plan`` as JSON: the same text goes to both stores."""
+    names = [name for name in PLANS.columns if name != "person_key"]
+    for piece in frames.plans.iter_slices(PLANS_PER_PIECE):
+        rows = piece.select("person_key", _plan=pl.struct(names).struct.json_encode())
+        yield rows.join(frames.people, on="person_key", how="left", maintain_order="left")
+
+
+def copy_plans(frames: Marked, generation: int) -> Iterator[bytes]:
+    """COPY text of the table plans."""
+    for rows in _plans(frames):
+        yield from copy_rows(rows, generation, ["person_key", "_mark", "_plan"])
+
+
+def cached_plans(frames: Marked, generation: int) -> Iterator[list[tuple[str, str]]]:
+    """Key and JSON of each person's plan, in pieces."""
+    for rows in _plans(frames):
+        yield [(plan_key(generation, mark), plan) for mark, plan in rows.select("_mark", "_plan").iter_rows()]
 
 
 # Of a list in Redis: column → the products' values, best first. Names written once instead of with every product save

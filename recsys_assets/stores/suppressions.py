@@ -18,8 +18,16 @@ from recsys_assets.errors import RefusedError, StoreError
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.wishes import Wishes
 from recsys_assets.stores import receipts
-from recsys_assets.stores.cache import Cache
-from recsys_assets.stores.postgres import PUBLISH_LOCK, SUPPRESSION_LOCK, Connection, Postgres, rows, run
+from recsys_assets.stores.cache import Cache, Deleted
+from recsys_assets.stores.postgres import (
+    PERSON_TABLES,
+    PUBLISH_LOCK,
+    SUPPRESSION_LOCK,
+    Connection,
+    Postgres,
+    rows,
+    run,
+)
 
 POINTER_SECONDS = 1.0  # how often an API process rereads the pointer, and the suppressions' version with it
 # Twice that: one period may just have begun before the commit, and the reading itself takes its time.
@@ -29,7 +37,7 @@ _RETRY_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Suppressed:
-    """What an opt-out or an erasure removed: rows in Postgres, lists in Redis, and why Redis could not follow.
+    """What an opt-out or an erasure removed: rows in Postgres, values in Redis, and why Redis could not follow.
 
     ``receipt`` is that of the wish that holds, which may be an earlier one. ``since`` is when the person was first
     suppressed, UTC. ``erased``: for good.
@@ -38,7 +46,9 @@ class Suppressed:
     receipt: str
     lists: int
     profiles: int
+    plans: int
     cached: int
+    cached_plans: int
     since: datetime
     erased: bool
     cache_problem: str | None
@@ -119,7 +129,7 @@ class Suppressions:
                 connection.execute("DELETE FROM suppressions WHERE mark = %s", [mark])
                 version = _next_version(connection)
 
-            def apply() -> dict[str, int]:
+            def apply() -> dict[str, Deleted]:
                 self._cache.unsuppress(mark)
                 return {}
 
@@ -165,14 +175,13 @@ class Suppressions:
                     version, generations = _next_version(connection), kept(connection)
                     of = {"marks": new, "generations": generations, "version": version}
                     run(connection, "publish/withhold", of)
-                    lists = run(connection, "publish/delete_lists_of_marks", of)
-                    run(connection, "publish/delete_profiles_of_marks", of)
+                    deleted = _delete(connection, "of_marks", of)
                     lifted = {"marks": gone, "version": version}
                     released = [row["mark"].hex for row in rows(connection, "publish/release", lifted)]
                 settled = time.monotonic() + SETTLE_SECONDS
                 cached, problem = self._tell(connection, version, new, generations, released)
             more, problem = self._settle(connection, problem, settled)
-            return Followed(len(new), len(gone), lists, cached + more, problem)
+            return Followed(len(new), len(gone), deleted["lists"], (cached + more).lists, problem)
 
     def sweep(self, marks: Sequence[str]) -> list[tuple[str, int]]:
         """Removes what a store that readers see still holds of ``marks`` (of suppressed people); how much, by store.
@@ -190,11 +199,10 @@ class Suppressions:
                 generations = kept(connection)
                 of = {"marks": marks, "generations": generations}
                 with connection.transaction():
-                    lists = run(connection, "publish/delete_lists_of_marks", of)
-                    profiles = run(connection, "publish/delete_profiles_of_marks", of)
-                cached = self._cache.remove_lists(marks, generations)
+                    deleted = _delete(connection, "of_marks", of)
+                cached = self._cache.remove_people(marks, generations)
                 catch_up(connection, self._cache)
-        return [(receipts.LISTS, lists), (receipts.PROFILES, profiles), (receipts.CACHED, cached)]
+        return receipts.of_postgres(deleted) + receipts.of_redis(cached)
 
     def _marked(self, keys: Iterable[str]) -> set[str]:
         return {self._keys.mark(key) for key in keys}
@@ -214,20 +222,23 @@ class Suppressions:
                     version, generations = _next_version(connection), kept(connection)
                     row = rows(connection, "publish/suppress", {"mark": mark, "kind": kind, "version": version})[0]
                     of = {"key": key, "generations": generations}
-                    lists = run(connection, "publish/delete_lists_of", of)
-                    profiles = run(connection, "publish/delete_profiles_of", of)
+                    deleted = _delete(connection, "of", of)
                     erased = row["kind"] == "erased"
                     receipt, new = receipts.opened(
                         connection, self._keys, mark, "erasure" if erased else "optout", again=held == row["kind"]
                     )
-                    removed = [(receipts.LISTS, lists), (receipts.PROFILES, profiles)]
+                    removed = receipts.of_postgres(deleted)
                     receipts.note(connection, receipt, [one for one in removed if new or one[1]], done=False)
                 settled = time.monotonic() + SETTLE_SECONDS
                 cached, problem = self._tell(connection, version, [mark], generations)
-                if cached and (problem or not new):  # else the line of Redis counts them
-                    receipts.note(connection, receipt, [(receipts.CACHED_TOO, cached)], done=False)
+                if (problem or not new) and (lines := receipts.of_redis_too(cached)):  # else Redis's lines count them
+                    receipts.note(connection, receipt, lines, done=False)
             more, problem = self._settle(connection, problem, settled)
-            return Suppressed(str(receipt), lists, profiles, cached + more, row["at"], erased, problem)
+            cached += more
+            return Suppressed(
+                str(receipt), deleted["lists"], deleted["profiles"], deleted["plans"], cached.lists, cached.plans,
+                row["at"], erased, problem,
+            )  # fmt: skip
 
     def _tell(
         self,
@@ -236,13 +247,13 @@ class Suppressions:
         marks: Sequence[str],
         generations: Sequence[int],
         released: Sequence[str] = (),
-    ) -> tuple[int, str | None]:
-        """How many lists of ``marks`` left Redis, and why it could not follow. The suppression lock must be held."""
-        deleted = 0
+    ) -> tuple[Deleted, str | None]:
+        """What of ``marks`` left Redis, and why it could not follow. The suppression lock must be held."""
+        deleted = Deleted()
 
-        def apply() -> dict[str, int]:
+        def apply() -> dict[str, Deleted]:
             nonlocal deleted
-            deleted = self._cache.remove_lists(marks, generations)
+            deleted = self._cache.remove_people(marks, generations)
             self._cache.set_markers(marks)
             for mark in released:
                 self._cache.unsuppress(mark)
@@ -251,9 +262,9 @@ class Suppressions:
         problem = _problem(lambda: self._follow(connection, version, apply))
         return deleted, problem
 
-    def _settle(self, connection: Connection, problem: str | None, until: float) -> tuple[int, str | None]:
-        """Tries again until Redis has followed, or every API process has stopped trusting it; how many lists went."""
-        deleted = 0
+    def _settle(self, connection: Connection, problem: str | None, until: float) -> tuple[Deleted, str | None]:
+        """Tries again until Redis has followed, or every API process has stopped trusting it; what went."""
+        deleted = Deleted()
 
         def again() -> None:
             nonlocal deleted
@@ -265,7 +276,7 @@ class Suppressions:
                 problem = _problem(again)
         return deleted, problem
 
-    def _follow(self, connection: Connection, version: int, apply: Callable[[], Mapping[str, int]]) -> None:
+    def _follow(self, connection: Connection, version: int, apply: Callable[[], Mapping[str, Deleted]]) -> None:
         """Applies one change to Redis; all of them where it has missed any. The suppression lock must be held."""
         start, before = self._cache.start(), self._cache.version()
         removed = apply()
@@ -285,19 +296,19 @@ def suppressing(connection: Connection) -> Iterator[None]:
             connection.execute("SELECT pg_advisory_unlock(%s)", [SUPPRESSION_LOCK])
 
 
-def catch_up(connection: Connection, cache: Cache, removed: Mapping[str, int] | None = None) -> int:
-    """Every suppression → Redis, where it has missed any; how many lists went. The lock must be held.
+def catch_up(connection: Connection, cache: Cache, removed: Mapping[str, Deleted] | None = None) -> Deleted:
+    """Every suppression → Redis, where it has missed any; what went. The lock must be held.
 
-    Receipts that wait for Redis are told. ``removed``: lists by mark that have just gone.
+    Receipts that wait for Redis are told. ``removed``: what has just gone, by mark.
     """
     version = int(rows(connection, "read/suppression_version")[0]["suppression_version"])
-    counts, deleted = dict(removed or {}), 0
+    counts, deleted = dict(removed or {}), Deleted()
     start = cache.start()
     if cache.version() != version:
         generations = kept(connection)
         for row in rows(connection, "read/receipts_for_redis"):
-            gone = cache.remove_lists([row["mark"].hex], generations)
-            counts[row["mark"].hex] = counts.get(row["mark"].hex, 0) + gone
+            gone = cache.remove_people([row["mark"].hex], generations)
+            counts[row["mark"].hex] = counts.get(row["mark"].hex, Deleted()) + gone
             deleted += gone
         deleted += cache.resync(marks_of(connection), generations)
     cache.set_version(version, start)
@@ -319,6 +330,11 @@ def _held(connection: Connection, mark: str) -> tuple[str | None, bool]:
     """What holds about a person, None: nothing; and whether the users file says no."""
     found = rows(connection, "read/suppression", {"mark": mark})
     return (found[0]["kind"], found[0]["by_file"]) if found else (None, False)
+
+
+def _delete(connection: Connection, whose: str, values: Mapping[str, object]) -> dict[str, int]:
+    """Deletes rows of people from every table that has any; how many, by table. ``whose``: of (a key), of_marks."""
+    return {table: run(connection, f"publish/delete_{table}_{whose}", values) for table in PERSON_TABLES}
 
 
 def _next_version(connection: Connection) -> int:

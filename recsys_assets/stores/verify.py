@@ -16,13 +16,14 @@ from recsys_assets.errors import NotFoundError
 from recsys_assets.identity import KEY_PREFIX, KeyRing
 from recsys_assets.logic.hashing import list_hash
 from recsys_assets.stores import staging
-from recsys_assets.stores.cache import CHANGES_KEY, POINTER_KEY, Cache, batches, list_key
+from recsys_assets.stores.cache import CHANGES_KEY, POINTER_KEY, Cache, batches, list_key, plan_key
 from recsys_assets.stores.cached import cached_values
+from recsys_assets.stores.day_frames import frames_of
 from recsys_assets.stores.lake import Lake
-from recsys_assets.stores.loading import PERSON_TABLES, TABLES, texts
-from recsys_assets.stores.postgres import Connection, Postgres, rows
+from recsys_assets.stores.loading import TABLES, texts
+from recsys_assets.stores.postgres import PERSON_TABLES, Connection, Postgres, rows
 from recsys_assets.stores.product_changes import changes_to_copy
-from recsys_assets.stores.publishing import Generation, frames_of, generations
+from recsys_assets.stores.publishing import Generation, generations
 from recsys_assets.stores.rows_beside import Differing, beside
 from recsys_assets.stores.suppressions import kept, marks_of
 from recsys_assets.tables import LISTS
@@ -134,10 +135,9 @@ class Verifier:
         out = set(marks_of(connection))
         swept = {row["mark"].hex for row in rows(connection, "read/erased_and_swept")}
         if swept:
-            people = sorted({*frames.lists["person_key"].unique(), *frames.profiles["person_key"].unique()})
             found.differ(
-                "the lake's lists or profiles hold people whose erasure is done: `recsys run erase`",
-                [f"{KEY_PREFIX}{key}" for key in people if self._keys.mark(key) in swept],
+                "the lake's lists, profiles or plans hold people whose erasure is done: `recsys run erase`",
+                [f"{KEY_PREFIX}{key}" for key in frames.people() if self._keys.mark(key) in swept],
             )
         came_back = {row["mark"].hex for row in rows(connection, "read/opted_in_since", {"since": of.created_at})}
         differing = list[Differing]()
@@ -152,6 +152,9 @@ class Verifier:
                 f"Rows that differ: {counts}"
             )
             return
+        (there,) = rows(connection, "read/planning", {"generation": of.generation})
+        if there["planning"] != frames.planning:
+            found.differ("lake and Postgres: what plans for visits is not the same in both", ["planning"])
         for each in differing:
             for what, count, first in each.told:
                 found.differ(f"lake and Postgres: {each.table} {what}", first, count)
@@ -238,9 +241,10 @@ class Verifier:
         if self._cache.told_start() != self._cache.start():
             found.differ("Redis was restarted since it was told of suppressions: `recsys warm`", ["recsys:start"])
         numbers = sorted({*self._cache.generations(), *kept(connection), of.generation})
-        names = [list_key(number, mark) for mark in sorted(marks) for number in numbers]
-        held = [name for name, value in zip(names, self._cache.values(names), strict=True) if value is not None]
-        found.differ("Redis has lists of suppressed people", held)
+        for what, key in (("lists", list_key), ("plans", plan_key)):
+            names = [key(number, mark) for mark in sorted(marks) for number in numbers]
+            held = [name for name, value in zip(names, self._cache.values(names), strict=True) if value is not None]
+            found.differ(f"Redis has {what} of suppressed people", held)
         told = set(self._cache.markers())
         found.differ("Redis does not know that people are suppressed", sorted(f"mark {mark}" for mark in marks - told))
         found.differ("Redis takes people for suppressed who are not", sorted(f"mark {mark}" for mark in told - marks))

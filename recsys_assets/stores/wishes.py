@@ -14,7 +14,7 @@ from recsys_assets.errors import SourceError
 from recsys_assets.identity import KeyRing
 from recsys_assets.stores import receipts
 from recsys_assets.stores.cache import Cache
-from recsys_assets.stores.postgres import Postgres, rows, run
+from recsys_assets.stores.postgres import PERSON_TABLES, Postgres, rows, run
 from recsys_assets.stores.suppressions import catch_up, kept, suppressing
 
 _MARK = re.compile(r"[0-9a-f]{32}")
@@ -120,7 +120,7 @@ def apply(postgres: Postgres, cache: Cache, keys: KeyRing, wishes: Sequence[Wish
                     mark = values["mark"]
                     receipts.opened(connection, keys, mark, "erasure", again=False, at=values["at"])
             for generation in kept(connection):
-                run(connection, "publish/suppress_lists", {"generation": generation})
-                run(connection, "publish/suppress_profiles", {"generation": generation})
+                for table in PERSON_TABLES:
+                    run(connection, f"publish/suppress_{table}", {"generation": generation})
         catch_up(connection, cache)
         return len(told.keys() - before.keys())

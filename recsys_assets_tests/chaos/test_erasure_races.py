@@ -19,7 +19,7 @@ import httpx
 from recsys_assets.local.processes import wait_until
 from recsys_assets.settings import Home
 from recsys_assets.stores import receipts
-from recsys_assets.stores.postgres import Postgres
+from recsys_assets.stores.postgres import PERSON_TABLES, Postgres
 from recsys_assets.stores.publishing import Published
 from recsys_assets.stores.suppressions import Suppressed
 from recsys_assets_tests.door import door
@@ -105,7 +105,8 @@ class Race:
     def left(self, n: int) -> list[str]:
         """Rows and keys of the person of a round."""
         key = self.stores.key(self.people[n])
-        return traces(self.stores, key, str(UUID(key)), f":list:{self.stores.home.keys.mark(key)}")
+        mark = self.stores.home.keys.mark(key)
+        return traces(self.stores, key, str(UUID(key)), f":list:{mark}", f":plan:{mark}")
 
     def check(self) -> None:
         """Every wish has the one receipt, which knows where the lists were."""
@@ -115,7 +116,8 @@ class Race:
         for receipt in self.receipts:
             found = receipts.find(Postgres(self.stores.postgres_url), receipt)
             assert found is not None
-            assert {"Postgres lists", "Postgres profiles", "Redis lists"} <= {one.store for one in found.stores}
+            stores = {f"Postgres {table}" for table in PERSON_TABLES} | {"Redis lists", "Redis plans"}
+            assert stores <= {one.store for one in found.stores}
 
 
 def of(kinds: int) -> int:

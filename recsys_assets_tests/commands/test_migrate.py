@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -13,8 +14,12 @@ from recsys_assets.errors import HomeError
 from recsys_assets.local.layout import migrate_home
 from recsys_assets.serving.app import create
 from recsys_assets.settings import Home, home_layout, open_home
-from recsys_assets.stores.postgres import newest_schema
-from recsys_assets_tests.published import Stores
+from recsys_assets.stores.cache import POINTER_KEY
+from recsys_assets.stores.postgres import Postgres, applied_schema, newest_schema
+from recsys_assets.tables import COPY, PLANS
+from recsys_assets_tests.published import DAY, ODD, PLANNING, Stores, frames
+from recsys_assets_tests.serving.reading import asking, ids
+from recsys_assets_tests.serving.test_lists import without_postgres, without_redis
 
 
 @pytest.fixture
@@ -67,6 +72,77 @@ def test_a_newer_database_is_refused_everywhere(stores: Stores, run: Callable[..
 
     with pytest.raises(HomeError, match="has schema 999"):
         asyncio.run(start())
+
+
+BACK_TO_7 = """
+    DROP VIEW live_offers, live_copy, live_plans;
+    DROP TABLE plans, copy_texts;
+    ALTER TABLE generations DROP COLUMN planning;
+    DELETE FROM schema_version WHERE version >= 8
+"""
+
+
+@pytest.fixture
+def at_7(stores: Stores) -> Stores:
+    """A published database and Redis as the program that knew schema 7 left them."""
+    made = replace(frames([stores.key(user) for user in "12"]), plans=PLANS.empty(), copy=COPY.empty(), planning=None)
+    for _ in range(2):
+        stores.publisher.publish(DAY, made, model_version="1", keep=5)
+    with psycopg.connect(stores.postgres_url, autocommit=True) as connection:
+        connection.execute(BACK_TO_7)
+    pointer = json.loads(stores.redis()[POINTER_KEY])
+    del pointer["planning"]
+    stores.cache._client.set(POINTER_KEY, json.dumps(pointer))
+    return stores
+
+
+def test_a_process_of_this_version_reads_schema_7_before_anybody_has_migrated_it(at_7: Stores) -> None:
+    for stores in (at_7, without_redis(at_7), without_postgres(at_7)):
+        with asking(stores) as one:
+            assert ids(one.answer("1")) == ["a", "b", ODD]
+            assert one.live.planning is None
+            found = one.run(one.reader.sources.plan(one.live, at_7.key("1")))
+            assert (found.suppressed, found.row) == (False, None)
+            assert one.reader.sources.postgres.closed()
+    assert applied(at_7) == 7
+
+
+def applied(stores: Stores) -> int:
+    with Postgres(stores.postgres_url).connect() as connection:
+        return applied_schema(connection)
+
+
+def test_from_7_to_8_what_was_published_stays_and_the_next_publish_has_plans(
+    at_7: Stores, run: Callable[..., tuple[int, str]]
+) -> None:
+    code, printed = run("--check")
+    assert code == 1
+    assert f"schema  7, to be brought to {newest_schema()}" in printed
+    assert run()[0] == 0
+    at_7.publisher.warm()
+    at_7.cache._client.flushall()
+    assert at_7.publisher.warm() == 1 + 3 + 2 + 2
+    assert at_7.publisher.rollback().generation.generation == 1
+    done = at_7.suppressions.optout(at_7.key("1"))
+    assert (done.lists, done.plans, done.cached, done.cached_plans) == (2, 0, 1, 0)  # of 1 generation of 2 in Redis
+    assert at_7.publish(["1", "2"], keep=2).rows["plans"] == 1
+    assert {name for name in at_7.rows() if name.startswith("lists_")} == {"lists_1", "lists_3"}
+    with asking(at_7) as one:
+        assert one.live.planning == PLANNING
+        assert one.run(one.reader.sources.plan(one.live, at_7.key("2"))).row is not None
+
+
+def test_every_table_and_column_says_what_it_holds_and_every_view_what_it_shows(stores: Stores) -> None:
+    Postgres(stores.postgres_url).migrate()
+    silent = """
+        SELECT c.relname, a.attname FROM pg_class c
+        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind <> 'v'
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+          AND (obj_description(c.oid, 'pg_class') IS NULL
+               OR a.attnum IS NOT NULL AND col_description(c.oid, a.attnum) IS NULL)
+    """
+    with psycopg.connect(stores.postgres_url) as connection:
+        assert connection.execute(silent).fetchall() == []
 
 
 def edit(home: Home, layout: int) -> Path:

@@ -34,8 +34,8 @@ def test_a_wish_is_answered_with_what_was_done_where_and_since_when(stores: Stor
     stores.publish(["007", "8"])
     printed = run(people.optout, "007")
     assert "opted out: not served by any store since 2" in printed
-    assert "Postgres: 2 lists and 2 profiles removed" in printed
-    assert "Redis: 2 lists removed, marker set" in printed
+    assert "Postgres: 2 lists, 2 profiles and 2 plans removed" in printed
+    assert "Redis: 2 lists and 2 plans removed, marker set" in printed
     assert "007" not in printed
     again = run(people.optout, "key:" + stores.key("007"))
     assert again.splitlines()[0] == printed.splitlines()[0]
@@ -68,10 +68,12 @@ def test_a_receipt_lists_each_store_and_what_follows(stores: Stores, run: Run) -
     printed = run(people.receipt, gone)
     assert "erasure asked 2" in printed
     assert "not done yet" in printed
-    assert [line.split()[:3] for line in printed.splitlines()[1:4]] == [
+    assert [line.split()[:3] for line in printed.splitlines()[1:6]] == [
         ["Postgres", "lists", "2"],
         ["Postgres", "profiles", "2"],
+        ["Postgres", "plans", "2"],
         ["Redis", "lists", "2"],
+        ["Redis", "plans", "2"],
     ]
     assert "to come: The lake and the exports are swept" in printed
     assert "to come: Models trained before" in printed
@@ -83,7 +85,7 @@ def test_a_receipt_lists_each_store_and_what_follows(stores: Stores, run: Run) -
     assert "1,311 removed" in printed
     told = json.loads(run(people.receipt, gone, "--json"))
     assert (told["kind"], told["status"], told["weight_gone_with"]) == ("erasure", "done", None)
-    assert [one["count"] for one in told["stores"]] == [2, 2, 2, 1_311]
+    assert [one["count"] for one in told["stores"]] == [2, 2, 2, 2, 2, 1_311]
     assert len(told["follows"]) == 1
     for wrong in ("42", "0" * 32):
         with pytest.raises(NotFoundError, match="no receipt"):
@@ -113,7 +115,7 @@ def test_an_optout_without_redis_says_what_holds(stores: Stores, run: Run, monke
     away = Stores(stores.home, stores.postgres_url, f"redis://127.0.0.1:{free_port()}/0")
     monkeypatch.setattr(people, "Cache", lambda _url: away.cache)  # it goes after the servers were probed
     printed = run(people.optout, "1")
-    assert "1 lists and 1 profiles removed" in printed
+    assert "1 lists, 1 profiles and 1 plans removed" in printed
     assert "could not be told all (Redis (RECSYS_REDIS_URL) does not take it" in printed
     assert "`recsys warm`" in printed
     printed = run(people.optin, "1")
@@ -144,6 +146,6 @@ def test_generations_and_the_way_back(stores: Stores, run: Run) -> None:
     printed = run(publishing.rollback, "--to", "2")
     assert "live: generation 2" in printed
     assert "Redis no longer holds it" in printed
-    assert "8 values written to Redis" in printed
+    assert "10 values written to Redis" in printed
     stores.cache._client.flushall()
-    assert "8 values written to Redis" in run(publishing.warm)
+    assert "10 values written to Redis" in run(publishing.warm)

@@ -40,7 +40,23 @@ def test_the_truth_lies_beside_the_files_and_everything_is_labelled(tmp_path: Pa
     users = pl.read_parquet(made / "truth" / "synthetic-users.parquet")
     assert users.height == 60
     assert {"favourite_category", "monthly_budget", "price_tier"} <= set(users.columns)
+    orders = pl.read_parquet(made / "truth" / "synthetic-orders.parquet")
+    events = pl.concat([pl.read_parquet(path) for path in sorted((made / "files").glob("*-events-*"))])
+    assert orders["order_id"].is_unique().all()
+    assert set(orders["order_id"]) == set(events.filter(pl.col("event_type") == "purchase")["order_id"])
+    assert orders.columns == ["order_id", "user_id", "order_date", "intent", "trigger", "category"]
     assert json.loads((made / "truth" / "synthetic-parameters.json").read_text())["seed"] == 3
+
+
+def test_equal_seeds_make_equal_bytes(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        run = CliRunner().invoke(recsys, ["simulate", str(tmp_path / name), *ARGUMENTS])
+        assert run.exit_code == 0, run.output
+    written = {
+        name: {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+        for name in ("one", "other")
+    }
+    assert written["one"] == written["other"]
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

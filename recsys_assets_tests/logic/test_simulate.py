@@ -1,13 +1,17 @@
 """What is true of a made shop shows in its events, and nothing else does."""
 
 from datetime import date
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from recsys_assets.contract import FIELDS
 from recsys_assets.errors import SettingsError
+from recsys_assets.logic import simulate
 from recsys_assets.logic.simulate import CYCLE_SPREAD, DISCOUNT, days
+from recsys_assets.logic.simulated_intents import Seen, Trips, visits
 from recsys_assets.logic.simulated_shop import LABEL, Scale, Shop, make_shop, truth, users_file
 
 SCALE = Scale(users=400, products=300, days=120, first_day=date(2026, 1, 1), seed=7, visits_per_month=8)
@@ -28,6 +32,19 @@ def bought(shop: Shop, events: pl.DataFrame) -> pl.DataFrame:
     facts = truth(shop)
     sold = events.filter(pl.col("event_type") == "purchase")
     return sold.join(facts["products"], on="product_id").join(facts["users"], on="user_id", suffix="_of_user")
+
+
+@pytest.fixture(scope="module")
+def without_trips() -> pl.DataFrame:
+    """The same shop's events if nobody set out for an accessory, an upgrade, a gift or what lay in a cart."""
+
+    def none(*arguments: Any) -> tuple[Seen, Trips]:
+        seen, trips = visits(*arguments)
+        return seen.only(np.zeros(len(seen.user), dtype=bool)), trips.only(np.zeros(len(trips.user), dtype=bool))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulate, "visits", none)
+        return pl.concat([day.events for day in days(make_shop(SCALE))])
 
 
 def test_equal_seeds_make_equal_shops_and_others_do_not(events: pl.DataFrame) -> None:
@@ -77,16 +94,34 @@ def test_what_is_used_up_comes_back_after_its_cycle(bought: pl.DataFrame) -> Non
     assert days_between.is_between(14 * (1 - 3 * CYCLE_SPREAD), 14 * (1 + 3 * CYCLE_SPREAD)).mean() > 0.6  # type: ignore[operator]
 
 
-def test_nobody_starts_a_purchase_with_the_months_budget_spent(bought: pl.DataFrame) -> None:
+def spent_before(bought: pl.DataFrame) -> pl.DataFrame:
+    """Lines with what the person had spent in the month before the day."""
     cost = (pl.col("unit_price") * pl.col("quantity")).sum()
     daily = (
         bought.group_by("user_id", pl.col("event_time").dt.date().alias("day"))
-        .agg(cost.alias("cost"), pl.col("monthly_budget").first())
+        .agg(cost.alias("cost"))
         .sort("user_id", "day")
         .with_columns(before=pl.col("cost").cum_sum().over("user_id", pl.col("day").dt.month()) - pl.col("cost"))
     )
-    assert daily.filter(pl.col("before") >= pl.col("monthly_budget") + 0.001).is_empty()
-    assert daily["before"].max() > 0  # type: ignore[operator]
+    return bought.with_columns(day=pl.col("event_time").dt.date()).join(daily, on=["user_id", "day"])
+
+
+def test_nobody_browses_needs_or_sets_out_to_buy_with_the_months_budget_spent(
+    bought: pl.DataFrame, without_trips: pl.DataFrame
+) -> None:
+    over = pl.col("before") >= pl.col("monthly_budget") + 0.001
+    usual = spent_before(bought.join(without_trips, on="event_id", how="semi"))
+    assert usual.filter(over).is_empty()
+    assert usual["before"].max() > 0  # type: ignore[operator]
+    everything = spent_before(bought)
+    assert everything.join(without_trips, on="event_id", how="anti").filter(over).is_empty()
+    assert 0 < everything.filter(over).height < 0.1 * bought.height  # trips cost, and the usual goes on
+
+
+def test_trips_add_to_what_happens_and_change_none_of_it(events: pl.DataFrame, without_trips: pl.DataFrame) -> None:
+    kept = events.join(without_trips, on="event_id", how="semi", maintain_order="left")
+    assert kept.equals(without_trips)
+    assert without_trips.height < events.height < 1.5 * without_trips.height
 
 
 def test_returns_name_an_earlier_order_at_its_price(events: pl.DataFrame) -> None:

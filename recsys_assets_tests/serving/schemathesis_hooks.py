@@ -15,6 +15,7 @@ RIGHT = (
     re.compile(r".* is longer than 128 bytes"),  # of at most 128 characters
     re.compile(r"currentProductId differs from productId, of which it is an alias"),
     re.compile(r"price_range_max: is below price_range_min\."),
+    re.compile(r"plan\.budget\.currency: the shop counts in [A-Z]{3}\."),
 )
 
 

@@ -88,8 +88,8 @@ def test_an_emptied_redis_is_not_trusted_whatever_writes_to_it_then(stores: Stor
         assert wait_until(lambda: ask(client)["generation"] == first.generation, 10)
         assert ask(client, userId="1", productId="a") == from_redis
         assert (
-            stores.publisher.warm() == 1 + 3 + 2 + 1
-        )  # popular, products, two with neighbours, the list of 1: that of 2 was removed
+            stores.publisher.warm() == 1 + 3 + 2 + 1 + 1
+        )  # popular, products, two with neighbours, the list and the plan of 1: those of 2 were removed
         assert stores.cache.whole(first.generation)
         assert ask(client, userId="1", productId="a") == from_redis
 

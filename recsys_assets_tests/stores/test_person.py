@@ -124,15 +124,20 @@ def test_every_store_tells_what_it_holds(stores: Stores, tmp_path: Path) -> None
     assert [one["product_ids"] for one in found["lists"][1]["products"]] == ["b", "a"]
     assert found["lists"][1]["products"][0]["prices"] == 0.00001
     assert [row["profile"]["orders"] for row in found["profiles"]] == [1, 1]
+    assert [row["generation"] for row in found["plans"]] == generations
+    assert found["plans"][1]["plan"]["product_ids"] == ["b", "a"]
+    assert found["plans"][1]["plan"]["price_low"] == 0.000005
     mark = stores.home.keys.mark(key)
-    assert [row["key"] for row in found["values"]] == [f"recsys:{g}:list:{mark}" for g in generations]
-    assert '"b"' in json.dumps(found["values"][1]["value"])
+    assert [row["key"] for row in found["values"]] == [
+        f"recsys:{g}:{kind}:{mark}" for kind in ("list", "plan") for g in generations
+    ]
+    assert all('"b"' in json.dumps(found["values"][n]["value"]) for n in (1, 3))
     assert found["files"] == [
         {"file": str(lists), "what": "lists", "rows": 2}, {"file": str(mail), "what": "e-mail"},
     ]  # fmt: skip
     stores.suppressions.optout(key)
     found = held(stores, key)
-    assert "lists" not in found
+    assert not {"lists", "plans"} & found.keys()
     assert [row["kind"] for row in found["suppressions"]] == ["optout"]
     assert [row["kind"] for row in found["receipts"]] == ["optout"]
     assert [row["key"] for row in found["values"]] == [f"recsys:out:{mark}"]

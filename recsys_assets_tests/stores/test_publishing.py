@@ -50,7 +50,7 @@ def test_what_is_published_stands_in_both_stores(stores: Stores) -> None:
     assert generations(stores.postgres_url) == []
     made = stores.publish(["1", "2"])
     counts = {"lists": 2, "list_products": 6, "similar_items": 1, "next_items": 1, "popular_items": 6, "products": 3,
-              "profiles": 2}  # fmt: skip
+              "profiles": 2, "plans": 2, "copy_texts": 1}  # fmt: skip
     assert made.rows == counts
     assert (made.people, made.problems) == (2, [])
     assert list(made.seconds) == list(STEPS[:-1])
@@ -69,7 +69,7 @@ def test_views_leave_suppressed_people_out_even_where_their_rows_are_still_there
     mark = stores.home.keys.mark(stores.key("1"))
     with psycopg.connect(stores.postgres_url, autocommit=True) as connection:
         connection.execute("INSERT INTO suppressions (mark, kind, version) VALUES (%s, 'optout', 1)", [mark])
-        for view in ("live_lists", "live_profiles"):
+        for view in ("live_lists", "live_profiles", "live_plans", "live_offers"):
             keys = {row[0].hex for row in connection.execute(f"SELECT person_key FROM {view}")}
             assert keys == {stores.key("2")}, view
 
@@ -237,7 +237,7 @@ def test_warm_streams_and_writes_what_publish_wrote(stores: Stores, monkeypatch:
     stores.suppressions.optout(stores.key("3"))
     before = {key: parsed(value) for key, value in stores.redis().items()}
     stores.cache._client.flushall()
-    assert stores.publisher.warm() == 1 + 3 + 2 + 6
+    assert stores.publisher.warm() == 1 + 3 + 2 + 6 + 6
     assert {key: parsed(value) for key, value in stores.redis().items()} == before
     assert stores.publisher.warm() == 0
     with pytest.raises(NotFoundError, match="generation 9"):

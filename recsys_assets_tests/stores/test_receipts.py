@@ -8,11 +8,11 @@ from recsys_assets.identity import KeyRing
 from recsys_assets.logic.wishes import Wishes
 from recsys_assets.stores import receipts, suppressions, wishes
 from recsys_assets.stores.postgres import Postgres
-from recsys_assets.stores.receipts import CACHED, LISTS, PROFILES, Receipt
+from recsys_assets.stores.receipts import CACHED, CACHED_PLANS, LISTS, PLANS, PROFILES, Receipt
 from recsys_assets_tests.door import door
 from recsys_assets_tests.published import Stores, frames
 
-THREE = [LISTS, PROFILES, CACHED]
+POSTGRES, REDIS = (LISTS, PROFILES, PLANS), (CACHED, CACHED_PLANS)
 
 
 def found(stores: Stores, receipt: str) -> Receipt:
@@ -25,6 +25,10 @@ def lines(stores: Stores, receipt: str) -> list[tuple[str, int]]:
     return [(one.store, one.count) for one in found(stores, receipt).stores]
 
 
+def each(count: int, *stores: str) -> list[tuple[str, int]]:
+    return [(store, count) for store in stores]
+
+
 def mark(stores: Stores, user: str) -> str:
     return stores.home.keys.mark(stores.key(user))
 
@@ -35,7 +39,7 @@ def test_a_receipt_says_what_left_which_store_and_when(stores: Stores) -> None:
     before = datetime.now(UTC)
     done = stores.suppressions.forget(stores.key("1"))
     told = found(stores, done.receipt)
-    assert lines(stores, done.receipt) == [(LISTS, 2), (PROFILES, 2), (CACHED, 2)]
+    assert lines(stores, done.receipt) == each(2, *POSTGRES, *REDIS)
     assert before <= told.asked_at <= min(one.at for one in told.stores)
     assert max(one.at for one in told.stores) <= datetime.now(UTC)
     assert (told.kind, told.status, told.done_at, told.weight_gone_with) == ("erasure", "pending", None, None)
@@ -71,7 +75,7 @@ def test_asked_again_a_wish_keeps_its_receipt_until_another_one_has_come_between
     gone = wish.forget(key)
     assert {wish.forget(key).receipt, wish.optout(key).receipt} == {gone.receipt}
     assert len(stores.rows()["receipts"]) == 5
-    assert lines(stores, gone.receipt) == [(LISTS, 0), (PROFILES, 0), (CACHED, 0)]  # the opt-out took them
+    assert lines(stores, gone.receipt) == each(0, *POSTGRES, *REDIS)  # the opt-out took them
 
 
 def test_a_no_of_the_users_file_is_no_wish_of_the_person(stores: Stores) -> None:
@@ -95,7 +99,7 @@ def test_what_waits_is_swept_in_the_order_it_was_asked_and_closed_once(stores: S
     assert not receipts.record(postgres, asked[0], [("lake: clean_events", 7)], done=False)
     assert receipts.record(postgres, asked[0], [("exports", 0)], done=True)
     first = found(stores, asked[0])
-    assert [one.store for one in first.stores] == [*THREE, "lake: clean_events", "exports"]
+    assert [one.store for one in first.stores] == [*POSTGRES, *REDIS, "lake: clean_events", "exports"]
     assert first.done_at is not None
     assert receipts.record(postgres, asked[0], [("exports", 1)], done=False)
     assert found(stores, asked[0]).done_at == first.done_at
@@ -112,13 +116,13 @@ def test_an_erasure_is_not_done_before_redis_is(stores: Stores, monkeypatch: pyt
         away = Stores(stores.home, stores.postgres_url, url).suppressions
         gone, out = away.forget(stores.key("1")).receipt, away.optout(stores.key("2")).receipt
         back = away.optin(stores.key("2")).receipt
-    assert lines(stores, gone) == [(LISTS, 1), (PROFILES, 1)]
+    assert lines(stores, gone) == each(1, *POSTGRES)
     assert {found(stores, one).status for one in (gone, out, back)} == {"pending"}
     assert all("Redis" in found(stores, one).follows[0] for one in (gone, out, back))
     assert not receipts.record(postgres, gone, [("lake", 3)], done=True)
     stores.suppressions.optout(stores.key("3"))  # the next change brings Redis what it missed
-    assert lines(stores, gone) == [(LISTS, 1), (PROFILES, 1), ("lake", 3), (CACHED, 1)]
-    assert lines(stores, out) == [(LISTS, 1), (PROFILES, 1), (CACHED, 1)]
+    assert lines(stores, gone) == [*each(1, *POSTGRES), ("lake", 3), *each(1, *REDIS)]
+    assert lines(stores, out) == each(1, *POSTGRES, *REDIS)
     assert {found(stores, one).status for one in (out, back)} == {"done"}
     assert receipts.record(postgres, gone, [], done=True)
 
@@ -154,7 +158,7 @@ def test_an_older_database_into_which_the_wishes_are_brought_gives_the_same_rece
     there = found(older, gone.receipt)
     assert (there.status, there.asked_at) == ("pending", found(stores, gone.receipt).asked_at)
     assert [one.receipt for one in receipts.pending(postgres)] == [gone.receipt]
-    assert older.suppressions.sweep([mark(older, "1")]) == [(LISTS, 0), (PROFILES, 0), (CACHED, 0)]
+    assert older.suppressions.sweep([mark(older, "1")]) == each(0, *POSTGRES, *REDIS)
     assert receipts.record(postgres, gone.receipt, [("lake", 1)], done=True)
     assert wishes.apply(postgres, older.cache, older.home.keys, made.wishes) == 0
     assert receipts.pending(postgres) == []  # what was swept is not open again

@@ -15,8 +15,8 @@ from recsys_assets.stores import staging
 from recsys_assets.stores.loading import ahead
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.publishing import Frames
-from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
-from recsys_assets_tests.published import frame, frames
+from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, PLANS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+from recsys_assets_tests.published import frame, frames, plan
 
 KEYS = KeyRing(b"0123456789abcdef")
 ODD_PARTS = ["\\", '"', "'", ",", "{", "}", "\t", "\n", "\r", "NULL", "\\N", "\\.", "🥖", " ", "\b", "\x7f", "�", "a"]
@@ -31,7 +31,7 @@ def connection(database: Callable[[], str]) -> Iterator[psycopg.Connection]:
     url = database()
     Postgres(url).migrate()
     with psycopg.connect(url, autocommit=True) as opened:
-        for table in ("lists", "products", "profiles"):
+        for table in ("lists", "products", "profiles", "plans"):
             opened.execute(f"CREATE TABLE its_{table} (LIKE {table} INCLUDING ALL)")
         yield opened
 
@@ -133,9 +133,47 @@ def test_the_suppressed_are_left_out() -> None:
     assert (
         set(marked.lists["person_key"])
         == set(marked.profiles["person_key"])
+        == set(marked.plans["person_key"])
         == set(marked.people["person_key"])
         == {two}
     )
+
+
+def test_a_plan_is_one_line_and_the_same_json_in_both_stores() -> None:
+    key = KEYS.user_key("only a plan")
+    more = {"purchase_probability": None, "category_scores": [1e-07, -2.25], "price_low_micros": 2**53 + 1}
+    made = plan(key, ["a", 'b"\t'], **more)
+    marked = staging.marked(replace(frames([]), plans=frame(PLANS, [made])), KEYS, 7)
+    golden = (
+        r'{"intent":"replenish","intent_probability":0.5,"categories":["x > y","o\"d\\d\t{1},\n🥖"],'
+        r'"category_probabilities":[0.75,0.25],"price_low_micros":9007199254740993,"price_middle_micros":10,'
+        r'"price_high_micros":20,"trigger":"on-page","purchase_probability":null,"language":"en",'
+        r'"product_ids":["a","b\"\t"],"reason_codes":["code","code"],"offer_intents":["replenish","replenish"],'
+        r'"scored_categories":["x > y","o\"d\\d\t{1},\n🥖"],"category_scores":[1e-7,-2.25],'
+        r'"intent_scores":[-2.5,-3.0,-3.5,-0.7,-1.5],"trigger_scores":[-0.1,-3.0,-3.0]}'
+    )
+    (((name, value),),) = staging.cached_plans(marked, 7)
+    assert (name, value) == (f"recsys:7:plan:{KEYS.mark(key)}", golden)
+    text = b"".join(staging.copy_plans(marked, 7)).decode()
+    assert text == "\t".join(("7", key, KEYS.mark(key), golden.replace("\\", "\\\\"))) + "\n"
+    assert json.loads(value) == {name: value for name, value in made.items() if name != "person_key"}
+
+
+def test_plans_come_in_pieces_and_back_out_of_postgres(
+    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "PLANS_PER_PIECE", 2)
+    keys = [KEYS.user_key(str(n)) for n in range(5)]
+    marked = staging.marked(frames(keys), KEYS, 7, {KEYS.mark(keys[0])})
+    assert len(list(staging.copy_plans(marked, 7))) == 2
+    copied(connection, "its_plans", staging.copy_plans(marked, 7))
+    stored = connection.execute("SELECT generation, mark, plan FROM its_plans").fetchall()
+    assert {(7, mark.hex, json.dumps(plan, sort_keys=True)) for _, mark, plan in stored} == {
+        (7, name.rpartition(":")[2], json.dumps(json.loads(value), sort_keys=True))
+        for piece in staging.cached_plans(marked, 7)
+        for name, value in piece
+    }
+    assert {mark.hex for _, mark, _ in stored} == {KEYS.mark(key) for key in keys[1:]}
 
 
 def test_building_ahead_keeps_order_and_errors() -> None:

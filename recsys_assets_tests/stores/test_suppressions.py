@@ -38,9 +38,11 @@ def test_an_optout_removes_all_generations_and_an_optin_lets_the_next_publish(st
     stores.publish(users)
     key = stores.key("1")
     done = stores.suppressions.optout(key)
-    assert (done.lists, done.profiles, done.cached, done.erased, done.cache_problem) == (2, 2, 2, False, None)
+    assert (done.lists, done.profiles, done.plans, done.erased, done.cache_problem) == (2, 2, 2, False, None)
+    assert (done.cached, done.cached_plans) == (2, 2)
     again = stores.suppressions.optout(key)
-    assert (again.lists, again.profiles, again.cached, again.since) == (0, 0, 0, done.since)
+    assert (again.lists, again.profiles, again.plans, again.since) == (0, 0, 0, done.since)
+    assert (again.cached, again.cached_plans) == (0, 0)
     assert stores.suppressions.marks() == {stores.home.keys.mark(key)}
     assert stores.publish(users).rows["lists"] == 1
     assert traces(stores, key, str(UUID(key))) == []
@@ -60,8 +62,9 @@ def test_forget_leaves_the_mark_and_nothing_else(stores: Stores) -> None:
     made = stores.publish([user, "2"])
     list_id = next(row for row in stores.rows()[f"lists_{made.generation}"] if str(UUID(key)) in row).split(",")[3]
     words += (list_id, list_id.replace("-", ""))
-    # The list and the profile, each in its table and in the parent, and the cached list.
-    assert len(traces(stores, *words)) == 2 + 2 + 1
+    words += (f":plan:{mark}",)
+    # The list, the profile and the plan, each in its table and in the parent, the cached list and the cached plan.
+    assert len(traces(stores, *words)) == 2 + 2 + 2 + 1 + 1
     stores.publish([user, "2"])
     done = stores.suppressions.forget(key)
     assert done.erased
@@ -104,7 +107,7 @@ def test_optouts_race_publishes_and_win(stores: Stores) -> None:
             assert ask(client, userId=user)["fallback"] == "popular"
             key = stores.key(user)
             mark = stores.home.keys.mark(key)
-            assert traces(stores, key, str(UUID(key)), f":list:{mark}") == []
+            assert traces(stores, key, str(UUID(key)), f":list:{mark}", f":plan:{mark}") == []
     assert stores.live() == ROUNDS + 1
     assert stores.cache.version() == version(stores) == ROUNDS
 
@@ -118,7 +121,7 @@ def test_two_wishes_at_once_are_both_applied(stores: Stores) -> None:
     for wish in wishes:
         wish.join()
     assert stores.cache.version() == version(stores) == 8
-    assert not any(":list:" in key for key in stores.redis())
+    assert not any(":list:" in key or ":plan:" in key for key in stores.redis())
 
 
 @contextmanager
@@ -148,7 +151,7 @@ def test_an_optout_deletes_from_a_redis_that_is_full(stores: Stores) -> None:
             done = stores.suppressions.optout(key)
             assert (done.lists, done.cached) == (1, 1)
             assert "memory" in str(done.cache_problem)
-            assert traces(stores, f":list:{mark}") == []
+            assert traces(stores, f":list:{mark}", f":plan:{mark}") == []
             assert ask(client, userId="1")["fallback"] == "popular"
             assert ask(client, userId="2")["fallback"] is None
             with pytest.raises(StoreError, match="memory"):
@@ -184,7 +187,8 @@ def test_a_redis_that_was_away_is_brought_up_to_date_by_whatever_comes_next(stor
         marks = {marker_key(mark) for mark in stores.suppressions.marks()}
         assert {key for key in stores.redis() if ":out:" in key} == marks
         assert marker_key(stores.home.keys.mark(stores.key("1"))) in marks
-        assert traces(stores, ":list:" + stores.home.keys.mark(stores.key("1"))) == []
+        mark = stores.home.keys.mark(stores.key("1"))
+        assert traces(stores, f":list:{mark}", f":plan:{mark}") == []
 
 
 def test_a_sweep_takes_what_a_killed_publish_has_left(stores: Stores) -> None:
@@ -203,9 +207,11 @@ def test_a_sweep_takes_what_a_killed_publish_has_left(stores: Stores) -> None:
 
     with pytest.raises(KilledError):
         stores.publish(users, progress=progress)
-    words = (key, str(UUID(key)), f":list:{mark}")
-    assert len(traces(stores, *words)) == 1  # Redis was filled after the wish; nobody reads it, but there it is
-    assert stores.suppressions.sweep([mark]) == [("Postgres lists", 0), ("Postgres profiles", 0), ("Redis lists", 1)]
+    words = (key, str(UUID(key)), f":list:{mark}", f":plan:{mark}")
+    assert len(traces(stores, *words)) == 2  # Redis was filled after the wish; nobody reads it, but there it is
+    assert stores.suppressions.sweep([mark]) == [
+        ("Postgres lists", 0), ("Postgres profiles", 0), ("Postgres plans", 0), ("Redis lists", 1), ("Redis plans", 1),
+    ]  # fmt: skip
     assert traces(stores, *words) == []
 
 

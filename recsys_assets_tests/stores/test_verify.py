@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
@@ -8,13 +9,23 @@ import pytest
 
 from recsys_assets.errors import NotFoundError
 from recsys_assets.logic.product_changes import ProductChange
-from recsys_assets.stores.cache import CHANGES_KEY, POINTER_KEY, START_KEY, list_key, near_key, popular_key, product_key
+from recsys_assets.stores.cache import (
+    CHANGES_KEY,
+    POINTER_KEY,
+    START_KEY,
+    list_key,
+    near_key,
+    plan_key,
+    popular_key,
+    product_key,
+)
+from recsys_assets.stores.day_frames import PLANNER, PLANNING_FILE, frames_of
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.product_changes import ProductChanges
 from recsys_assets.stores.publishing import Frames
 from recsys_assets.stores.verify import Verified, Verifier
-from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+from recsys_assets.tables import CATALOG, COPY, LISTS, NEXT_ITEMS, PLANS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
 from recsys_assets_tests.published import DAY, ODD, Stores, frames
 
 USERS = ["1", "2", "3"]
@@ -25,8 +36,10 @@ def fill_lake(stores: Stores, made: Frames) -> None:
     for table, rows in (
         (LISTS, made.lists), (SIMILAR_ITEMS, made.similar), (NEXT_ITEMS, made.following),
         (POPULAR_ITEMS, made.popular), (CATALOG, made.products), (USER_PROFILES, made.profiles),
+        (PLANS, made.plans), (COPY, made.copy),
     ):  # fmt: skip
         lake.write(table, DAY, rows)
+    lake.put_text(PLANNER, DAY, PLANNING_FILE, json.dumps(made.planning))
 
 
 def verified(stores: Stores, generation: int | None = None) -> Verified:
@@ -61,8 +74,9 @@ def test_what_was_published_agrees(shop: Stores) -> None:
         "suppressed people": 0,
         "lake and Postgres: lists": 3, "lake and Postgres: similar_items": 1, "lake and Postgres: next_items": 1,
         "lake and Postgres: popular_items": 6, "lake and Postgres: products": 3, "lake and Postgres: profiles": 3,
-        "Postgres and Redis: list": 3, "Postgres and Redis: near": 2, "Postgres and Redis: popular": 1,
-        "Postgres and Redis: product": 3,
+        "lake and Postgres: plans": 3, "lake and Postgres: copy_texts": 1,
+        "Postgres and Redis: list": 3, "Postgres and Redis: near": 2, "Postgres and Redis: plan": 3,
+        "Postgres and Redis: popular": 1, "Postgres and Redis: product": 3,
     }  # fmt: skip
 
 
@@ -93,7 +107,8 @@ def test_who_opted_in_again_comes_with_the_next_publish(shop: Stores) -> None:
     found = verified(shop)
     assert found.agree
     assert found.notes == tuple(
-        f"1 {table} of people who have opted in again come with the next publish" for table in ("lists", "profiles")
+        f"1 {table} of people who have opted in again come with the next publish"
+        for table in ("lists", "profiles", "plans")
     )
 
 
@@ -105,6 +120,9 @@ REDIS: dict[str, tuple[Callable[[Stores], str], str | None, str]] = {
     "what is near a product is gone": (lambda _: near_key(1, "a"), None, "Redis lacks near values"),
     "what is popular is gone": (lambda _: popular_key(1), None, "Redis lacks popular values"),
     "another list": (lambda s: list_key(1, s.home.keys.mark(s.key("2"))), "{}", OTHER.format("list")),
+    "a plan is gone": (lambda s: plan_key(1, s.home.keys.mark(s.key("2"))), None, "Redis lacks plan values"),
+    "another plan": (lambda s: plan_key(1, s.home.keys.mark(s.key("2"))), "{}", OTHER.format("plan")),
+    "a plan too many": (lambda _: plan_key(1, "0" * 32), "{}", TOO_MANY.format("plan")),
     "another price": (lambda _: product_key(1, "a"), '{"price_micros": 11}', OTHER.format("product")),
     "a list too many": (lambda _: list_key(1, "0" * 32), "{}", TOO_MANY.format("list")),
     "a product too many": (lambda _: product_key(1, "x:y"), "{}", TOO_MANY.format("product")),
@@ -142,6 +160,9 @@ POSTGRES = {
                        "product_id a, rank 2"),
     "a row too few": ("DELETE FROM next_items", f"next_items {THERE}", "product_id b, rank 1"),
     "a profile": ("UPDATE profiles SET profile = profile || '{\"orders\": 2}'", f"profiles {SAME}", ": profile"),
+    "a plan": ("UPDATE plans SET plan = plan || '{\"intent\": \"gift\"}'", f"plans {SAME}", ": plan"),
+    "words": ("UPDATE copy_texts SET sentence = 'x'", f"copy_texts {SAME}",
+              "product_id a, intent replenish, trigger on-page, reason_kind code, language en: sentence"),
     "a list": ("UPDATE lists SET scores[1] = 0.75, positions[3] = NULL", f"lists {SAME}", ": scores, positions"),
 }  # fmt: skip
 
@@ -156,7 +177,7 @@ def test_what_differs_in_postgres_is_named_by_key_and_column(shop: Stores, what:
     assert example in found[words][1][0]
     other = {each for each in found if each.startswith("lake and Postgres")}
     assert other == {words}
-    redis_too = {"a price", "a reason", "a row too many", "a row too few", "a list"}
+    redis_too = {"a price", "a reason", "a row too many", "a row too few", "a list", "a plan"}
     assert any(each.startswith("Redis") for each in found) == (what in redis_too)
 
 
@@ -170,27 +191,32 @@ def test_a_list_that_is_gone_from_postgres_is_missing_in_no_other_store(shop: St
     assert found["lake and Postgres: lists that only the lake has"] == (1, (f"person_key {UUID(shop.key('2'))}",))
 
 
+ERASED = "the lake's lists, profiles or plans hold people whose erasure is done: `recsys run erase`"
+
+
 def test_suppressed_people_are_looked_for_in_every_store(shop: Stores) -> None:
     mark = shop.home.keys.mark(shop.key("1"))
-    held = shop.redis()[list_key(1, mark)]
+    names = (list_key(1, mark), plan_key(1, mark))
+    held = {name: shop.redis()[name] for name in names}
     with psycopg.connect(shop.postgres_url) as connection:
-        connection.execute("CREATE TABLE kept_list AS SELECT * FROM lists WHERE mark = %s", [mark])
+        for table in ("lists", "plans"):
+            connection.execute(f"CREATE TABLE kept_{table} AS SELECT * FROM {table} WHERE mark = %s", [mark])
     shop.suppressions.forget(shop.key("1"))
     assert said(shop) == {}  # the lake is swept later, and is not asked before
-    execute(shop, "INSERT INTO lists SELECT * FROM kept_list")
-    shop.cache._client.set(list_key(1, mark), held)
+    for table in ("lists", "plans"):
+        execute(shop, f"INSERT INTO {table} SELECT * FROM kept_{table}")
+    shop.cache._client.mset(held)
     shop.cache._client.delete(f"recsys:out:{mark}")
     execute(shop, "UPDATE receipts SET done_at = now()")
     found = said(shop)
     for words in (
         "Postgres has lists of suppressed people", "Redis has lists of suppressed people",
+        "Postgres has plans of suppressed people", "Redis has plans of suppressed people",
         "Redis does not know that people are suppressed",
-        "the lake's lists or profiles hold people whose erasure is done: `recsys run erase`",
+        ERASED,
     ):  # fmt: skip
         assert found[words][0] == 1, words
-    assert found["the lake's lists or profiles hold people whose erasure is done: `recsys run erase`"][1] == (
-        f"key:{shop.key('1')}",
-    )
+    assert found[ERASED][1] == (f"key:{shop.key('1')}",)
 
 
 def test_an_erasure_that_has_reached_the_lake_makes_no_difference(shop: Stores) -> None:
@@ -198,7 +224,8 @@ def test_an_erasure_that_has_reached_the_lake_makes_no_difference(shop: Stores) 
     execute(shop, "UPDATE receipts SET done_at = now()")
     made = frames([shop.key(user) for user in USERS])
     gone = pl.col("person_key") != shop.key("1")
-    fill_lake(shop, replace(made, lists=made.lists.filter(gone), profiles=made.profiles.filter(gone)))
+    fill_lake(shop, replace(made, lists=made.lists.filter(gone), profiles=made.profiles.filter(gone),
+                           plans=made.plans.filter(gone)))  # fmt: skip
     assert verified(shop).agree
     execute(shop, "UPDATE products SET price_micros = 11 WHERE product_id = 'a'")
     assert "lake and Postgres: products that are not the same in both" in said(shop)
@@ -236,6 +263,18 @@ def test_a_day_that_the_lake_holds_in_part_is_told(shop: Stores) -> None:
     found = verified(shop)
     assert found.agree
     assert found.notes[0].startswith(f"not compared with the lake: no next_items of {DAY}")
+
+
+def test_a_lake_without_plans_of_a_generation_without_any_agrees_and_planning_is_compared(stores: Stores) -> None:
+    made = replace(frames([stores.key("1")]), plans=PLANS.empty(), copy=COPY.empty(), planning=None)
+    fill_lake(stores, made)
+    lake = Lake(stores.home.lake)
+    for name in (PLANS.name, COPY.name, PLANNER):  # as an older program left the day
+        lake.drop(name, DAY)
+    stores.publisher.publish(DAY, frames_of(lake, DAY), model_version="1", keep=5)
+    assert (verified(stores).agree, verified(stores).compared["lake and Postgres: plans"]) == (True, 0)
+    lake.put_text(PLANNER, DAY, PLANNING_FILE, "{}")
+    assert set(said(stores)) == {"lake and Postgres: what plans for visits is not the same in both"}
 
 
 def test_what_changes_meanwhile_is_compared_once_more(shop: Stores, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from datetime import date
 import polars as pl
 
 from recsys_assets.contract import MAX_AMOUNT
+from recsys_assets.logic.copy_facts import INTENTS, TRIGGERS
 from recsys_assets.logic.reasons import REASONS
 from recsys_assets.stores.quality.rules import (
     Rule,
@@ -24,6 +25,7 @@ from recsys_assets.tables import (
     LISTS,
     MICROS,
     NEXT_ITEMS,
+    PLANS,
     POPULAR_ITEMS,
     SIMILAR_ITEMS,
     USER_PROFILES,
@@ -262,6 +264,31 @@ def user_profiles(day: date) -> Suite:
         ),
         order=("person_key",),
     )
+
+
+def plans(tuning: Tuning) -> Suite:
+    """Rules for table PLANS, with ``_offered``: how many products each offer has."""
+    col = pl.col
+    bracket = [col(f"price_{name}_micros") for name in ("low", "middle", "high")]
+    falls = (bracket[0] > bracket[1]) | (bracket[1] > bracket[2])
+    total = col("category_probabilities").list.sum().fill_null(0.0)
+    return Suite(
+        PLANS.name,
+        PLANS.what,
+        (
+            is_set("person_is_set", "person_key", col("person_key"), "every row is of somebody"),
+            no_row("person_is_unique", "one row per person", col("person_key").is_duplicated()),
+            is_set("intent_is_set", "intent_set", col("intent"), "every plan says what for"),
+            among("intent_is_known", "intent", INTENTS, "only intents that are documented"),
+            among("trigger_is_known", "trigger", TRIGGERS, "only triggers that are documented"),
+            between("intent_is_a_share", "intent_probability", col("intent_probability"), "shares are 0 to 1", 0, 1),
+            between("categories_add_up", "category_share", total.round(6), "probabilities sum to 1 at most", 0, 1),
+            no_row("bracket_ascends", "floor, middle and ceiling ascend", falls),
+            between("offers_are_short", "offered", col("_offered"), "offers have at most `most` products", 0,
+                    tuning.offers.most),
+        ),
+        order=("person_key",),
+    )  # fmt: skip
 
 
 def beside(listed: pl.DataFrame, known: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -1,0 +1,111 @@
+"""What people did → a planner, held against what needs none and tracked in MLflow."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from datetime import date
+
+import dagster as dg
+import polars as pl
+
+from recsys_assets.assets.features import PAST_EVENTS, events_to_learn_from
+from recsys_assets.assets.models import folder_name
+from recsys_assets.assets.stage import stage
+from recsys_assets.logic.baskets import planned_products, shopping
+from recsys_assets.logic.plans import row_of
+from recsys_assets.models.planning import Learned, learn
+from recsys_assets.partitions import DAY, day_of
+from recsys_assets.resources import Shop
+from recsys_assets.tables import CATALOG, PLAN_FIGURES, PRICE_TIERS, REPURCHASE_CYCLES
+
+NAME = "planner"
+PLANNING_FILE = "planning.json"  # what the API needs to plan for a visit
+
+
+def products_of(shop: Shop, day: date) -> pl.DataFrame:
+    """What plans know of each product of a day's catalogue."""
+    knobs, lake = shop.tuning.planner, shop.lake
+    return planned_products(
+        lake.read(CATALOG, day), lake.read(PRICE_TIERS, day), knobs.category_depth, knobs.gift_words
+    )
+
+
+@dg.asset(
+    partitions_def=DAY,
+    deps=[PAST_EVENTS, "identities", "users", "catalog", "price_tiers", "repurchase_cycles"],
+    description="What people are after next, learned from their baskets so far; each part is held against baselines.",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "no_part_falls_back",
+            asset=NAME,
+            description="Trees still beat their baselines at every part of a plan that they made on the day before.",
+        )
+    ],
+)
+def planner(
+    context: dg.AssetExecutionContext, shop: Shop
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    with stage() as metadata:
+        day, lake = day_of(context), shop.lake
+        seen = shopping(events_to_learn_from(shop, day), products_of(shop, day))
+        cycles = lake.read(REPURCHASE_CYCLES, day)
+        learned = learn(seen, cycles, day, shop.tuning, shop.settings.threads, context.log.info)
+        lake.write(PLAN_FIGURES, day, learned.figures)
+        with lake.new_folder(folder_name(NAME), day) as folder:
+            learned.planner.save(folder)
+            terms, new = learned.planner.terms, learned.planner.new
+            told = {"day": day.isoformat(), "terms": terms.to_json(), "new": row_of(new, terms)}
+            (folder / PLANNING_FILE).write_text(json.dumps(told), encoding="utf-8")
+        run_id = _track(context, shop, learned)
+        lines = "\n".join(f"- {'✓' if one.passed else '✗'} {one.says}" for one in learned.verdicts)
+        yield dg.MaterializeResult(
+            metadata=metadata(
+                learned.figures.height,
+                examples=learned.examples,
+                made_by=dict(terms.made_by),
+                found=dg.MetadataValue.md(lines or "The shop is too young for trees: its habits plan."),
+                mlflow_run=run_id,
+            )
+        )
+        lost = _lost(shop, day, terms.made_by)
+        why = [one.says for one in learned.verdicts if one.part in lost]
+        yield dg.AssetCheckResult(
+            check_name="no_part_falls_back",
+            passed=not lost,
+            severity=dg.AssetCheckSeverity.WARN,  # habits make that part, and the day goes on
+            description="; ".join(why) or "trees make " + (", ".join(_by_trees(terms.made_by)) or "no part, as before"),
+        )
+
+
+def _by_trees(made_by: Mapping[str, str]) -> list[str]:
+    return sorted(part for part, by in made_by.items() if by == "trees")
+
+
+def _lost(shop: Shop, day: date, made_by: Mapping[str, str]) -> list[str]:
+    """Parts that trees made on the newest computed day before, and make no more."""
+    folder = folder_name(NAME)
+    before = [made for made, files in shop.lake.parts(folder).items() if made < day and PLANNING_FILE in files]
+    if not before:
+        return []
+    told = json.loads(shop.lake.get_text(folder, max(before), PLANNING_FILE))
+    return [part for part in _by_trees(told["terms"]["made_by"]) if made_by.get(part) != "trees"]
+
+
+def _track(context: dg.AssetExecutionContext, shop: Shop, learned: Learned) -> str:
+    """A tracked run with the knobs, what each part is made by, and its figures beside those of the baselines."""
+    knobs = shop.tuning.planner
+    run = shop.tracking.run(
+        NAME,
+        day=day_of(context),
+        dagster_run_id=context.run_id,
+        settings_hash=hashlib.sha256(knobs.model_dump_json().encode()).hexdigest()[:16],
+        parameters={**knobs.model_dump(), **{f"made_by.{k}": v for k, v in learned.planner.terms.made_by.items()}},
+    )
+    with run:
+        run.log_metrics(
+            {
+                f"{row['target']}/{row['metric']}/{row['model']}/{row['user_type']}": row["value"]
+                for row in learned.figures.filter(pl.col("value").is_finite()).iter_rows(named=True)
+            }
+        )
+    return run.run_id

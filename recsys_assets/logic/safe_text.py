@@ -1,0 +1,23 @@
+"""What a catalogue says, made fit to be shown: names on one line, addresses that lead to web pages."""
+
+import re
+from urllib.parse import urlsplit
+
+# Line ends, and what XML forbids.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+")
+
+
+def one_line(text: str | None) -> str | None:
+    """Text without control characters: a name must not break out of its line, or of the XML that MJML is."""
+    return _CONTROL.sub(" ", text).strip() if text is not None else None
+
+
+def web_link(url: str | None) -> str | None:
+    """The address where it leads to a web page; a catalogue must not put ``javascript:`` into an inbox."""
+    if not url or _CONTROL.search(url):
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme in ("http", "https") and parts.netloc else None

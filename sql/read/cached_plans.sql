@@ -1,0 +1,1 @@
+SELECT mark, plan::text AS value FROM plans WHERE generation = %(generation)s

@@ -1,0 +1,1 @@
+SELECT planning FROM generations WHERE generation = %(generation)s
