@@ -1,6 +1,7 @@
 """`recsys copy …`: what the words beside offers would cost, which were refused, and what a model can be tuned on."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,19 +94,27 @@ def _lines(told: dict[str, Any], tuning: Tuning) -> list[str]:
 def export(path: Path, as_json: bool) -> None:
     """Write accepted texts with what they were asked for to PATH, as chats for fine-tuning (JSON Lines)."""
     desk, _, _, _ = _opened()
-    if not path.parent.is_dir():
-        raise SourceError(f"{path.parent} is no folder: make it, or name another file.")
     accepted = desk.written().filter(pl.col("outcome") == ACCEPTED).unique("text_id", keep="last", maintain_order=True)
-    with path.open("w", encoding="utf-8") as file:
-        for row, asked in zip(accepted.iter_rows(named=True), desk.asked(accepted), strict=True):
-            answer = json.dumps({part: row[part] for part in PARTS}, ensure_ascii=False)
-            chat = (("system", asked.system), ("user", asked.user), ("assistant", answer))
-            line = {"messages": [{"role": role, "content": content} for role, content in chat]}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(_chats(desk, accepted))
+    except OSError as error:
+        raise SourceError(
+            f"{path} cannot be written: {error.strerror}. Name a file in a folder that is there."
+        ) from None
     if as_json:
         print_json({"file": path, "texts": accepted.height})
     else:
         click.echo(f"{accepted.height:,} accepted texts in {path}")
+
+
+def _chats(desk: CopyDesk, accepted: pl.DataFrame) -> Iterator[str]:
+    """One line per accepted text: what a model is asked for it today, and the text as its answer."""
+    for row, asked in zip(accepted.iter_rows(named=True), desk.asked(accepted), strict=True):
+        answer = json.dumps({part: row[part] for part in PARTS}, ensure_ascii=False)
+        chat = (("system", asked.system), ("user", asked.user), ("assistant", answer))
+        line = {"messages": [{"role": role, "content": content} for role, content in chat]}
+        yield json.dumps(line, ensure_ascii=False) + "\n"
 
 
 @copy_group.command()

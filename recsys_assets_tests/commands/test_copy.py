@@ -104,8 +104,9 @@ def test_export_writes_chats_with_facts_and_accepted_texts(shop: Home, tmp_path:
     assert {name for name in ("Green tea", "Tea pot") for line in lines if name in line["messages"][1]["content"]} == {
         "Green tea", "Tea pot",
     }  # fmt: skip
-    with pytest.raises(SourceError, match="is no folder"):
-        called("export", tmp_path / "nowhere" / "x.jsonl")
+    for nowhere in (tmp_path / "nowhere" / "x.jsonl", tmp_path):  # no such folder; a folder itself
+        with pytest.raises(SourceError, match="Name a file in a folder that is there"):
+            called("export", nowhere)
 
 
 def test_a_home_without_plans_says_what_to_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
