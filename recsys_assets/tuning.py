@@ -85,7 +85,10 @@ class ItemCf(_Knobs):
 class Popularity(_Knobs):
     """What most people take lately."""
 
-    window_days: int = Field(0, ge=0, description="days that count, each person once; 0: all, fading by their age")
+    counts: Literal["people", "purchases", "units"] = Field(
+        "people", description="what makes a product popular: people who bought it, purchases, or units sold"
+    )
+    window_days: int = Field(0, ge=0, description="days that the model popularity counts; 0: all, fading by their age")
     trend_exponent: float = Field(
         0.0, ge=0, le=1, description="how far a product's rise over the window before lifts it; needs a window"
     )

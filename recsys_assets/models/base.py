@@ -90,7 +90,8 @@ class Interactions:
     ``weights`` is Σ event weights, ``frequency`` the decayed number of purchase days, ``purchases`` the number of
     purchase days, ``spending`` the price paid against the person's usual one (1 where unknown); zeros are not stored.
     ``steps`` is the same in order, where the order is known. ``features`` is products × facts, rows of length 1, where
-    a catalogue is known: all that can be said of a product that nobody took.
+    a catalogue is known: all that can be said of a product that nobody took. ``units`` is what was bought of it, where
+    a source counts units.
     Keys of both sides are sorted, so a column's place is its rank by id and
     "ties by product id" means "ties by column".
     """
@@ -103,6 +104,7 @@ class Interactions:
     spending: Matrix
     steps: Steps = field(default_factory=lambda: Steps.none(0))
     features: Matrix | None = None
+    units: Matrix | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.person_keys), len(self.product_ids))
@@ -144,6 +146,7 @@ class Interactions:
                 "weight_micros",
                 "frequency_micros",
                 "purchases",
+                "units",
                 pl.col("spending_ratio").fill_null(1.0),
             )
             .join(_places(people, "person_key", "_row"), on="person_key")
@@ -168,6 +171,7 @@ class Interactions:
             spending=matrix("spending_ratio", 1),
             steps=Steps.none(len(people)) if steps is None else Steps.from_frame(steps, people, products),
             features=features,
+            units=matrix("units", 1),
         )
 
     @property
@@ -190,6 +194,7 @@ class Interactions:
             self.spending[places],
             self.steps.take(places),
             self.features,
+            self.units if self.units is None else self.units[places],
         )
 
 

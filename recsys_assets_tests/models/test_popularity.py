@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from recsys_assets.models.base import Interactions, Steps
@@ -34,8 +35,8 @@ def shop(in_order: bool = True) -> Interactions:
     )
 
 
-def scores(train: Interactions, **options: float) -> list[float]:
-    model = Popularity(**options)  # type: ignore[arg-type]  # window_days is whole in every call below
+def scores(train: Interactions, **options: object) -> list[float]:
+    model = Popularity(**options)  # type: ignore[arg-type]  # each call below gives what it takes
     model.fit(train)
     found: list[float] = model.scores(train)[0].tolist()
     return found
@@ -58,3 +59,28 @@ def test_a_rise_over_the_window_before_lifts() -> None:
 
 def test_where_no_order_is_known_everything_counts() -> None:
     assert scores(shop(in_order=False), window_days=30) == [4, 3, 4]
+
+
+def test_people_purchases_or_units_are_counted() -> None:
+    # a: two people, three purchases, three units. b: one person, one purchase, ten units.
+    frame = bought([("p1", "a", 2), ("p2", "a", 1), ("p3", "b", 1)]).with_columns(
+        pl.when(pl.col.product_id == "b").then(10).otherwise("units").alias("units")
+    )
+    train = Interactions.from_frame(frame)
+    assert scores(train) == scores(train, counts="people") == [2, 1]
+    assert scores(train, counts="purchases") == [3, 1]
+    assert scores(train, counts="units") == [3, 10]
+
+
+def test_a_look_is_a_share_of_a_purchase_whatever_is_counted() -> None:
+    frame = bought([("p1", "a", 1), ("p2", "b", 1)]).with_columns(
+        pl.when(pl.col.product_id == "b").then(0).otherwise(name).alias(name)
+        for name in ("purchases", "units", "frequency_micros")
+    )
+    train = Interactions.from_frame(frame.with_columns(weight_micros=pl.lit(1_000_000, pl.Int64)))
+    for counts in ("people", "purchases", "units"):
+        assert scores(train, counts=counts) == pytest.approx([1, 1 / 5])
+
+
+def test_a_source_without_units_counts_purchases() -> None:
+    assert scores(replace(shop(), units=None), counts="units") == scores(shop(), counts="purchases") == [4, 3, 4]
