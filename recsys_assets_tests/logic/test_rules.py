@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.ranking import Ranked, Ranking
 from recsys_assets.logic.rules import DROPPED
+from recsys_assets.stores.quality import suites, verdicts_of
+from recsys_assets.stores.quality.suites import beside
 from recsys_assets.tables import (
     CANDIDATES,
     CATALOG,
@@ -256,7 +258,7 @@ def test_nobody_has_no_list() -> None:
             "variants_at_most": st.integers(0, 2),
             "diversity": st.fixed_dictionaries(
                 {
-                    "strength": st.sampled_from([0.0, 0.5]),
+                    "strength": st.sampled_from([0.0, 0.1, 0.5]),
                     "category_cap": st.integers(0, 2),
                     "brand_cap": st.integers(0, 2),
                 }
@@ -288,3 +290,8 @@ def test_whatever_the_knobs_a_list_keeps_its_rules(picked: dict[int, int], knobs
     assert set(served(made)) == set(order(made)) - set(dropped(made))
     first = [name for name in knobs["pins"] if name in order(made)]
     assert order(made)[: len(first)] == first
+    # What the night's check asks of the order, whatever reorders it.
+    suite = suites.lists(Tuning.model_validate(NO_PRICES | knobs), 1)
+    broken = {verdict.name for verdict in verdicts_of(beside(made.lists, rows(CATALOG, goods), "product_id"), suite)
+              if not verdict.ok}  # fmt: skip
+    assert not broken & {"score_falls_with_rank", "pins_lead", "rank_without_gaps", "position_without_gaps"}

@@ -22,7 +22,7 @@ from recsys_assets.tables import (
     USER_PROFILES,
     Table,
 )
-from recsys_assets.tuning import Tuning
+from recsys_assets.tuning import Diversity, Tuning
 
 FIRST, LAST = date(2017, 3, 1), date(2017, 3, 2)
 KEYS = KeyRing(b"a secret of 16 bytes")
@@ -270,6 +270,33 @@ FOLLOWS = {
     "rank_without_gaps": {"position_without_gaps"},
     "score_is_a_number": {"score_falls_with_rank"},
 }
+
+
+PINNED = TUNING.model_copy(update={"pins": ("p3", "p1")})
+DIVERSE = TUNING.model_copy(update={"diversity": Diversity(strength=0.1), "served_list_size": 3})
+
+
+def order_of(tuning: Tuning, scores: dict[str, float]) -> set[str]:
+    """Rules of order that a list with these products and scores breaks."""
+    made = [{"person_key": "p", "rank": n, "product_id": p, "score": s} for n, (p, s) in enumerate(scores.items(), 1)]
+    suite = suites.lists(tuning, 1)
+    caught = failed(verdicts_of(suites.beside(frame(LISTS, made), PRODUCTS, "product_id"), suite))
+    return set(caught) & {"score_falls_with_rank", "pins_lead", "rank_without_gaps"}
+
+
+def test_pins_lead_a_list_in_their_order_and_the_others_fall() -> None:
+    assert order_of(PINNED, {"p3": 0.1, "p1": 0.0, "p2": 0.9, "p4": 0.8}) == set()
+    assert order_of(PINNED, {"p1": 0.1, "p2": 0.9}) == set()  # a pin that the person may not be shown
+    assert order_of(PINNED, {"p1": 0.0, "p3": 0.1, "p2": 0.9}) == {"pins_lead"}
+    assert order_of(PINNED, {"p3": 0.1, "p2": 0.9, "p1": 0.0}) == {"pins_lead"}
+    assert order_of(PINNED, {"p3": 0.1, "p2": 0.8, "p4": 0.9}) == {"score_falls_with_rank"}
+
+
+def test_unlikeness_reorders_the_served_products_no_further_than_its_strength() -> None:
+    assert order_of(DIVERSE, {"p0": 0.9, "p1": 0.75, "p2": 0.85, "p3": 0.8, "p4": 0.7}) == set()  # by up to .1 ÷ .9
+    assert order_of(DIVERSE, {"p0": 0.9, "p1": 0.75, "p2": 0.86, "p3": 0.8}) == {"score_falls_with_rank"}
+    assert order_of(DIVERSE, {"p0": 0.8, "p1": 0.9, "p2": 0.7}) == {"score_falls_with_rank"}  # the first is the best
+    assert order_of(DIVERSE, {"p0": 0.9, "p1": 0.8, "p2": 0.7, "p3": 0.6, "p4": 0.61}) == {"score_falls_with_rank"}
 
 
 def all_planted(case: Case) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """The suite of each table: what holds for every shop, whatever it sells."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import polars as pl
@@ -135,7 +136,9 @@ def lists(tuning: Tuning, people: int) -> Suite:
         LISTS.what,
         (
             is_set("person_is_set", "person_key", person, "every row is of somebody"),
-            *_ranked(["person_key"], "product_id", "a list"),
+            *_ranked(
+                ["person_key"], "product_id", "a list", tuning.pins, tuning.diversity.strength, tuning.served_list_size
+            ),
             *_listed("product_id"),
             between("score_is_a_number", "score_set", _number("score"), "no score is missing or not a number", 1, 1),
             between("confidence_is_a_share", "confidence", col("confidence"), "shares lie from 0 to 1", 0, 1),
@@ -318,14 +321,41 @@ def _per_order() -> pl.Expr:
     return pl.when(pl.col("orders") > 0).then(pl.col("purchases") / pl.col("orders"))
 
 
-def _ranked(of: list[str], column: str, what: str) -> tuple[Rule, ...]:
-    """Rows in order of rank, whose ranks count from 1, whose scores fall and whose products are there once."""
+def _ranked(
+    of: list[str],
+    column: str,
+    what: str,
+    pins: Sequence[str] = (),
+    strength: float = 0.0,
+    served: int = 0,
+) -> tuple[Rule, ...]:
+    """Rows in order of rank, whose ranks count from 1, which are in order and whose products are there once.
+
+    In order: ``pins`` lead as the shop has named them, and of the others a better rank has no smaller score. Unlikeness
+    (``diversity.strength``) lifts a product among the first ``served`` ranks over one whose score is higher by up to
+    strength ÷ (1 - strength) of the best one, as likeness is at most 1 (`placing.placed`); never over the first one
+    where no pin stands above it, and never behind the served ranks.
+    """
     same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in of).fill_null(False)
     step = pl.col("rank") - pl.when(same).then(pl.col("rank").shift(1)).otherwise(0)
-    fall = pl.when(same).then(pl.col("score").shift(1) - pl.col("score"))
+    places = {product: place for place, product in reversed(list(enumerate(pins)))}
+    pin = pl.col(column).replace_strict(list(places), list(places.values()), default=None, return_dtype=pl.Int64)
+    behind = pl.when(same).then(pl.coalesce(pin.shift(1), len(pins)))  # a place among the pins, or behind them
+    score = pl.when(pin.is_null()).then(pl.col("score").cast(pl.Float64))
+    if strength:
+        # One part in a million more: scores were 64 bits wide when they were compared.
+        free = (strength / (1 - strength) + 1e-6) * pl.col("score").max().over(of).clip(0)
+        lowest = score.cum_min().over(of, order_by="rank").forward_fill().over(of, order_by="rank")
+        lowest = lowest.shift(1).over(of, order_by="rank")
+        tail = pl.when(same & (pl.col("rank") > served + 1)).then(pl.col("score").shift(1) - score)
+        lead = pl.when(pl.col("rank") == 1).then(score - score.max().over(of))
+        fall = pl.min_horizontal(lowest + free - score, pl.when(pin.shift(1).is_null()).then(tail), lead)
+    else:
+        fall = pl.when(same).then(score.shift(1) - score)
     return (
         between("rank_without_gaps", "rank_step", step, f"the ranks of {what} are 1, 2, 3 …", 1, 1),
         between("score_falls_with_rank", "score_step", fall, "a better rank has no smaller score", 0),
+        no_row("pins_lead", "pinned products come first, in their order", pl.coalesce(pin, len(pins)) < behind),
         no_row("no_product_twice", f"{what} holds a product once", pl.struct(*of, column).is_duplicated()),
     )
 
