@@ -11,16 +11,16 @@ import scipy.sparse as sp
 from recsys_assets.models.base import Arrays, Floats, Interactions, Matrix, names, signal
 from recsys_assets.tables import MICROS
 
-
 Counts = Literal["people", "purchases", "units"]
 
 
 class Popularity:
     """Σ over people of their decayed purchases, each person counting at most once.
 
-    ``counts`` may leave the cap away: each purchase then counts, or each unit of it. The cap keeps one heavy buyer from making a product popular, the decay makes it "lately": on a grocer's validation
-    window NDCG@10 on new items is .0228, against .0214 for plain buyers and .0205 for the uncapped sum. A strong
-    baseline is the only one worth beating.
+    ``counts`` may leave the cap away: each purchase then counts, or each unit of it. The cap keeps one heavy buyer from
+    making a product popular, the decay makes it "lately": on a grocer's validation window NDCG@10 on new items is
+    .0228, against .0214 for plain buyers and .0205 for the uncapped sum. A strong baseline is the only one worth
+    beating.
 
     Args:
         purchase_weight: event weight that makes a whole purchase.
