@@ -248,6 +248,15 @@ COMPARISONS = Table(
     cols.texts("split", "model", "baseline") | cols.FIGURE | {"difference": cols.SHARE} | cols.INTERVAL,
     "Paired differences between models, with 95 % bootstrap intervals over people.",
 )
+CALIBRATION = Table(
+    "calibration",
+    "as_of",
+    ("split", "target", "bin"),
+    cols.texts("split", "target")
+    | {"bin": pl.Int64(), "listed": cols.COUNT}  # from 1, the least confident first; candidates of everybody
+    | {"confidence": cols.SHARE, "hits": cols.SHARE},  # what was said of them, and the share that was bought
+    "Confidence against what came true on the test window, by bins of candidates that expect about as many hits each.",
+)
 PROMOTION = Table(
     "promotion",
     "as_of",

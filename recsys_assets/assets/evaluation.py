@@ -15,6 +15,7 @@ from recsys_assets.errors import NotFoundError
 from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.identities import identities, merged, of_somebody
 from recsys_assets.logic.split import origins, windows
+from recsys_assets.models.calibration import calibration_markdown
 from recsys_assets.models.evaluation import evaluate
 from recsys_assets.models.recipe import FILE as RECIPE
 from recsys_assets.models.recipe import Recipe
@@ -23,7 +24,7 @@ from recsys_assets.plots import gains_by_history, markdown_image, metrics_by_mod
 from recsys_assets.resources import Shop
 from recsys_assets.stores.live import live
 from recsys_assets.stores.postgres import Postgres
-from recsys_assets.tables import CATALOG, COMPARISONS, EVALUATION, SLICES
+from recsys_assets.tables import CALIBRATION, CATALOG, COMPARISONS, EVALUATION, SLICES
 
 
 def recommendable(shop: Shop, day: date) -> list[str]:
@@ -92,6 +93,7 @@ def evaluation(
         lake.write(EVALUATION, day, result.metrics)
         lake.write(COMPARISONS, day, result.comparisons)
         lake.write(SLICES, day, result.slices)
+        lake.write(CALIBRATION, day, result.calibration)
         choices = json.dumps(result.choices.to_json(), indent=1, sort_keys=True)
         lake.put_text("choices", day, "choices.json", choices)
         plots = {
@@ -107,6 +109,7 @@ def evaluation(
                 repeat_weight=result.choices.repeat_weight,
                 als_regularization=result.choices.als_regularization,
                 champion=named,
+                calibration=dg.MetadataValue.md(calibration_markdown(result.calibration)),
                 **{name: dg.MetadataValue.md(markdown_image(png, alt)) for name, (png, alt) in plots.items()},
             )
         )

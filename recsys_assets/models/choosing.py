@@ -11,7 +11,7 @@ from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.metrics import per_person
 from recsys_assets.models import default_weights, make_blend
 from recsys_assets.models.blend import Blend, best_is_one
-from recsys_assets.models.calibration import calibrate
+from recsys_assets.models.calibration import put_forward, with_confidence
 from recsys_assets.models.holdout import TARGETS, Holdout, Lists, list_for_all
 from recsys_assets.models.learned import learn, taught
 from recsys_assets.models.members import MEMBER_MODELS
@@ -71,17 +71,9 @@ def choose(
         choices, learned = learn(held, blend, choices, default, k, tuning, threads, progress, early, lesson)
         progress(f"validation: {choices.kind} is published")
         lists |= learned
-    published = published_lists(lists, choices)
-    return (
-        replace(
-            choices,
-            new_calibration=calibrate(published["published", "new"].scores, published["published", "new"].hits),
-            repeat_calibration=calibrate(
-                published["published", "repeat"].scores, published["published", "repeat"].hits
-            ),
-        ),
-        published,
-    )
+    progress("validation: confidence, of everybody who gets a list")
+    put = put_forward(held, blend, choices, tuning, threads)
+    return with_confidence(choices, put), published_lists(lists, choices)
 
 
 def _choose_regularization(held: Holdout, tuning: Tuning, threads: int, progress: Progress) -> Choices:

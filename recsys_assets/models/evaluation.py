@@ -17,14 +17,14 @@ from recsys_assets.logic.metrics import METRICS, PerPerson, per_person
 from recsys_assets.logic.split import Window, origins, windows
 from recsys_assets.models import make_blend, slices
 from recsys_assets.models.blend import Blend
-from recsys_assets.models.calibration import calibration_figures
+from recsys_assets.models.calibration import calibration_figures, put_forward
 from recsys_assets.models.choosing import Progress, choice_k, choose, lists_of
 from recsys_assets.models.holdout import TARGETS, Holdout, Lists, holdout, holdout_before
 from recsys_assets.models.leaks import impossible, leaks
 from recsys_assets.models.list_figures import COVERAGE, ListFigures
 from recsys_assets.models.recipe import Recipe
 from recsys_assets.models.tried import chosen_lists
-from recsys_assets.tables import COMPARISONS, EVALUATION, SLICES
+from recsys_assets.tables import CALIBRATION, COMPARISONS, EVALUATION, SLICES
 from recsys_assets.tuning import Tuning
 
 COMPARED = (
@@ -44,7 +44,7 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Tables EVALUATION, COMPARISONS and SLICES, and what the validation window chose.
+    """Tables EVALUATION, COMPARISONS, SLICES and CALIBRATION, and what the validation window chose.
 
     ``leaks`` and ``doubts`` say in words what is wrong with the figures: what of the future was seen, and which of
     them cannot be. A shop too young for two holdouts has no rows of the splits that it cannot fill, and choices as if
@@ -55,6 +55,7 @@ class Evaluation:
     comparisons: pl.DataFrame
     choices: Choices
     slices: pl.DataFrame = field(default_factory=SLICES.empty)
+    calibration: pl.DataFrame = field(default_factory=CALIBRATION.empty)
     leaks: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -92,7 +93,8 @@ def evaluate(
     on the same days),
     ``random`` and ``ceiling`` (all hits first). Metrics beside those at K: ``auc`` (of the whole ranking, so that K is
     0), ``novelty`` in bits, ``diversity``, shares of price tiers, and three without an interval: ``coverage``, which is
-    of everybody's lists together, and ``calibration_error`` and ``brier``, which are of all listed products (K 0).
+    of everybody's lists together, and ``calibration_error`` and ``brier``, which are of all candidates of everybody
+    who gets a list, whether they bought anything or not (K 0).
 
     An older test window (split ``test-1``, one holdout earlier, and so on) gets choices of its own from the window
     before it, so that nothing is chosen on what is tested there either.
@@ -138,7 +140,13 @@ def evaluate(
             progress(f"{split}: the champion")
             lists |= _champion_lists(test, lists, Recipe(tuning, choices), champion, blend, threads)
         made = made.with_window(split, test, lists, tuning, known)
-        made = replace(made, metrics=pl.concat([made.metrics, calibration_figures(split, lists, choices)]))
+        progress(f"{split}: confidence, of everybody who gets a list")
+        errors, bins = calibration_figures(split, put_forward(test, blend, choices, tuning, threads), choices)
+        made = replace(
+            made,
+            metrics=pl.concat([made.metrics, errors]),
+            calibration=pl.concat([made.calibration, bins]),
+        )
         wrong = leaks(test, events, spans["test"], tuning)
         made = replace(
             made,

@@ -29,7 +29,7 @@ class Holdout:
 
     ``history`` holds the people who bought something afterwards, also those never seen before; ``bought`` is them ×
     products of the training, and ``relevant`` counts per target also what no model could know. ``traits`` is what the
-    training says of products.
+    training says of products. ``taken`` is what everybody of the training bought afterwards, most of them nothing.
     """
 
     train: Interactions
@@ -38,6 +38,7 @@ class Holdout:
     bought: "sp.csr_matrix[np.bool_]"
     relevant: dict[str, Counts]
     traits: Traits
+    taken: "sp.csr_matrix[np.bool_]"
 
 
 @dataclass(frozen=True)
@@ -147,20 +148,30 @@ def held_out(
         people = people[np.sort(drawn)]
     history = before.of(train.product_ids, people, features)
 
-    rows = pl.DataFrame({"person_key": people.tolist(), "_row": np.arange(len(people))})
     columns = pl.DataFrame({"product_id": train.product_ids.tolist(), "_column": np.arange(len(train.product_ids))})
-    truth = later.join(rows, on="person_key").join(columns, on="product_id", how="left").sort("_row", "_column")
-    known = truth.drop_nulls("_column")
-    bought = sp.csr_matrix(
-        (np.ones(known.height, dtype=np.bool_), (known["_row"].to_numpy(), known["_column"].to_numpy())),
-        shape=(len(people), len(train.product_ids)),
-    )
+    later = later.join(columns, on="product_id", how="left")
+    truth = _with_rows(later, people)
+    bought = _bought(truth, len(people), len(train.product_ids))
+    taken = _bought(_with_rows(later, train.person_keys), len(train.person_keys), len(train.product_ids))
     total = np.bincount(truth["_row"].to_numpy(), minlength=len(people)).astype(np.int64)
     again = np.asarray(sp.csr_matrix(history.purchases.sign().multiply(bought)).sum(axis=1)).ravel().astype(np.int64)
     listable = np.isin(train.product_ids, np.array(list(recommendable), dtype=np.str_))
     relevant = {"all": total, "new": total - again, "repeat": again}
     traits = Traits.of(before.interactions, train.product_ids, cutoff, tuning.recent_days, products)
-    return Holdout(train, history, listable, bought, relevant, traits)
+    return Holdout(train, history, listable, bought, relevant, traits, taken)
+
+
+def _with_rows(later: pl.DataFrame, people: npt.NDArray[np.str_]) -> pl.DataFrame:
+    rows = pl.DataFrame({"person_key": people.tolist(), "_row": np.arange(len(people))})
+    return later.join(rows, on="person_key").sort("_row", "_column")
+
+
+def _bought(truth: pl.DataFrame, people: int, products: int) -> "sp.csr_matrix[np.bool_]":
+    known = truth.drop_nulls("_column")
+    return sp.csr_matrix(
+        (np.ones(known.height, dtype=np.bool_), (known["_row"].to_numpy(), known["_column"].to_numpy())),
+        shape=(people, products),
+    )
 
 
 def list_for_all(

@@ -1,5 +1,6 @@
 """What is published is picked on people whom nothing was learned from, and never loses against a member."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -114,7 +115,7 @@ def test_too_few_people_choose_nothing_and_nobody_learns_without_hits() -> None:
     assert ("published", "all") in lists
     known = held(shop())
     nothing = known.bought.multiply(False).astype(np.bool_).tocsr()
-    missed = Holdout(known.train, known.history, known.listable, nothing, known.relevant, known.traits)
+    missed = replace(known, bought=nothing)
     choices, _ = choose(missed, TUNING, 1, lambda _: None)
     assert (choices.kind, choices.trees) == ("default", "")
 
@@ -125,7 +126,7 @@ def test_nothing_of_a_half_is_learned_by_those_who_are_judged() -> None:
     tuning = with_blend(kind="learned")
     noisy = one.bought.toarray()
     noisy[1::2] = np.random.default_rng(1).permuted(noisy[1::2], axis=1)
-    other = Holdout(one.train, one.history, one.listable, type(one.bought)(noisy), one.relevant, one.traits)
+    other = replace(one, bought=type(one.bought)(noisy))
     first, second = (choose(given, tuning, 1, lambda _: None)[1]["learned", "all"].columns for given in (one, other))
     np.testing.assert_array_equal(first[1::2], second[1::2])  # learned on the even half, which is the same
     assert (first[::2] != second[::2]).any()
@@ -133,7 +134,7 @@ def test_nothing_of_a_half_is_learned_by_those_who_are_judged() -> None:
 
 def with_truth(window: Holdout, truth: np.typing.NDArray[np.bool_]) -> Holdout:
     bought = type(window.bought)(truth)
-    return Holdout(window.train, window.history, window.listable, bought, window.relevant, window.traits)
+    return replace(window, bought=bought)
 
 
 def test_nothing_of_a_window_is_learned_where_there_is_one_before_it() -> None:
