@@ -93,7 +93,7 @@ def slot_values(
 ) -> dict[str, str]:
     r"""Slot → what it says to a reader of the language; slots without a fact are left out.
 
-    A discount below 1 % is none, and then there is no list price either: both come and go together.
+    A discount below `LEAST_DISCOUNT` is none, and then there is no list price either: both come and go together.
 
     >>> slot_values("Tea", None, 2_490_000, 3_490_000, "EUR", "Teas", "en")["discount"].replace("\xa0", " ")
     '28 % off'

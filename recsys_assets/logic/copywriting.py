@@ -10,6 +10,9 @@ from recsys_assets.amounts import MICROS
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _DECIMALS = {"BHD": 3, "CLP": 0, "ISK": 0, "JOD": 3, "JPY": 0, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "VND": 0}
+# Per cent off from which a discount is worth a word, everywhere: "1 % off" draws the eye to how little it is.
+# The view live_offers has the same number (sql/schema/011_offers.sql).
+LEAST_DISCOUNT = 5
 _SYMBOLS = {"EUR": "€", "GBP": "£", "JPY": "¥", "USD": "$"}
 
 
@@ -58,23 +61,24 @@ def block_copy(reason_codes: Sequence[str | None], shop_name: str) -> Copy:
 
 
 def discount_percent(price_micros: int | None, list_price_micros: int | None) -> int | None:
-    """Whole per cent off the list price, rounded down; None below 1 %.
+    """Whole per cent off the list price, rounded down; None below `LEAST_DISCOUNT`.
 
-    >>> discount_percent(7_490_000, 9_990_000), discount_percent(9_950_000, 10_000_000), discount_percent(5, None)
+    >>> discount_percent(7_490_000, 9_990_000), discount_percent(9_510_000, 10_000_000), discount_percent(5, None)
     (25, None, None)
     """
-    if not price_micros or not list_price_micros or list_price_micros <= price_micros:
+    if not price_micros or not list_price_micros:
         return None
-    return (list_price_micros - price_micros) * 100 // list_price_micros or None
+    percent = (list_price_micros - price_micros) * 100 // list_price_micros
+    return percent if percent >= LEAST_DISCOUNT else None
 
 
 def is_discounted(price_micros: int | None, list_price_micros: int | None) -> bool:
-    """Whether there is a discount worth a word: 1 % or more.
+    """Whether there is a discount worth a word.
 
-    >>> is_discounted(7_490_000, 9_990_000), is_discounted(9_990_000, 10_000_000), is_discounted(5, None)
+    >>> is_discounted(7_490_000, 9_990_000), is_discounted(9_510_000, 10_000_000), is_discounted(5, None)
     (True, False, False)
     """
-    return bool(price_micros and list_price_micros and price_micros * 100 <= list_price_micros * 99)
+    return discount_percent(price_micros, list_price_micros) is not None
 
 
 def money(amount: Decimal, currency: str) -> str:

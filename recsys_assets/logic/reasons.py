@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recsys_assets.logic import reason_texts
 from recsys_assets.tuning import Tuning
 
 REASONS = ("bought_before", "similar_owned", "category_owned", "popular", "pinned", "taste")
@@ -22,7 +23,7 @@ def last_category(category: pl.Expr) -> pl.Expr:
 def popular_text(buyers: pl.Expr, days: int) -> pl.Expr:
     """``Bought by 123 customers in the last 30 days``."""
     span = "day" if days == 1 else f"{days} days"
-    return pl.format(f"Bought by {{}} {{}} in the last {span}", buyers, _plural(buyers, "customer"))
+    return pl.format(reason_texts.POPULAR, buyers, _plural(buyers, "customer"), pl.lit(span))
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,13 @@ def _text(tuning: Tuning) -> pl.Expr:
     code, count = pl.col("_code"), pl.col("_count")
     month = pl.col("_about").replace_strict(dict(enumerate(_MONTHS, 1)), default="", return_dtype=pl.String)
     texts = (
-        pl.when(count == 1).then(pl.format("You bought this once, in {}", month))
-        .otherwise(pl.format("You bought this {} times, last in {}", count, month)),
-        pl.format("Similar to {} {} in your purchase history", count, _plural(count, "item")),
-        pl.format("You bought {} {} of {}", count, _plural(count, "product"), last_category(pl.col("category"))),
+        pl.when(count == 1).then(pl.format(reason_texts.BOUGHT_ONCE, month))
+        .otherwise(pl.format(reason_texts.BOUGHT_AGAIN, count, month)),
+        pl.format(reason_texts.SIMILAR_OWNED, count, _plural(count, "item")),
+        pl.format(reason_texts.CATEGORY_OWNED, count, _plural(count, "product"), last_category(pl.col("category"))),
         popular_text(count, tuning.recent_days),
-        pl.lit("Chosen by the shop"),
-        pl.lit("Picked from what people with your taste buy"),
+        pl.lit(reason_texts.PINNED),
+        pl.lit(reason_texts.TASTE),
     )  # fmt: skip
     return pl.coalesce(*(pl.when(code == place).then(text) for place, text in enumerate(texts))).alias("reason")
 

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from recsys_assets.logic import reason_texts
+
 PRODUCT, PERSON, KEY = "1082185", "2375", "key:0f8d3c5e9a7b4d6c8e1f2a3b4c5d6e7f"
 _MADE, _LIST_ID = "2017-12-31T03:00:00+00:00", "6a1c9e0d2b3f4a5c8d7e6f5a4b3c2d1e"
 _ITEM = {"item_id": PRODUCT, "relevance_score": 0.912344, "confidence_score": 0.31, "item_price": 2.49}
 _LIST: dict[str, Any] = {
     "user_id": PERSON,
-    "recommendations": [{**_ITEM, "recommendation_reason": "You bought it 5 times", "model_source": "hybrid"}],
+    "recommendations": [
+        _ITEM | {"recommendation_reason": reason_texts.BOUGHT_AGAIN.format(5, "December"), "model_source": "hybrid"},
+    ],
     "primary_model": "hybrid",
     "fallback_used": False,
     "fallback": None,
@@ -26,7 +30,13 @@ RECOMMENDATIONS = _LIST | {
 SIMILAR_ITEMS = {"item_id": "995242", "similar_items": [_ITEM], "processing_time_ms": 0.973}
 POPULAR_ITEMS = {
     "category": "GROCERY",
-    "popular_items": [_ITEM | {"confidence_score": None, "recommendation_reason": "Popular in GROCERY"}],
+    "popular_items": [
+        _ITEM
+        | {
+            "confidence_score": None,
+            "recommendation_reason": reason_texts.POPULAR.format(680, "customers", "30 days"),
+        },
+    ],
     "processing_time_ms": 0.214,
 }
 USERS = {"user_ids": [KEY], "next_after": KEY, "generation": 4}

@@ -10,6 +10,8 @@ from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from recsys_assets.logic.copy_facts import Intent, Language, Trigger
+from recsys_assets.logic.copy_templates import render, slot_values, template
+from recsys_assets.logic.copywriting import LEAST_DISCOUNT
 from recsys_assets.serving.bodies import Body
 from recsys_assets.serving.schemas import MAX_MONEY, Answered, Id, Milliseconds
 
@@ -121,7 +123,7 @@ class GeneratorRequest(Body):
         max_length=MAX_SLICE, description="Ids of the catalogue, or products with their facts; best first."
     )
     turns: list[Turn] = Field([], max_length=MAX_TURNS, description="What the person has said so far, in order.")
-    user_id: Id | None = Field(None, description="Echoed; nothing is looked up.")
+    user_id: Id | None = Field(None, description="Echoed; words say \"again\" of what this person has bought.")
 
 
 class Offered(Answered):
@@ -133,7 +135,7 @@ class Offered(Answered):
     image_url: str | None
     url: str | None
     price: float
-    list_price: float | None = Field(description="Null where there is no discount of 1 % or more.")
+    list_price: float | None = Field(description=f"Null where there is no discount of {LEAST_DISCOUNT} % or more.")
     discount: int | None = Field(description="Whole per cent off the list price, rounded down.")
     currency: str
     headline: str
@@ -187,13 +189,18 @@ GENERATOR_REQUEST: dict[str, Any] = {
     "catalogSlice": ["1082185", {"id": "995242", "name": "Cola", "category": "GROCERY > SOFT DRINKS", "price": 1.99}],
     "turns": [{"says": "cheaper", "shown": ["1082185"], "about": None}],
 }
+# Of "replenish" without a person: nobody is known to have bought it, so the words are those of "explore".
+_COLA = render(
+    template("en", "explore", "on-page", discounted=False),
+    slot_values("Cola", None, 1_990_000, None, "USD", "Corner Shop", "en"),
+)
 GENERATOR_ANSWER: dict[str, Any] = {
     "userId": None,
     "recommendations": [
         {
             "productId": "995242", "name": "Cola", "imageUrl": None, "url": None, "price": 1.99, "listPrice": None,
-            "discount": None, "currency": "USD", "headline": "Time for Cola?", "sentence": "Cola, now at $1.99.",
-            "callToAction": "Add to basket", "copySource": "template", "fit": 0.81,
+            "discount": None, "currency": "USD", "headline": _COLA.headline, "sentence": _COLA.sentence,
+            "callToAction": _COLA.call_to_action, "copySource": "template", "fit": 0.81,
         },
     ],
     "plan": PLAN_EXAMPLE, "leftOut": [{"id": "1082185", "why": "sold out"}], "unmet": [], "notUnderstood": [],

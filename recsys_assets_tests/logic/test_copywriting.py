@@ -9,6 +9,7 @@ from recsys_assets.logic.copywriting import (
     TEMPLATES,
     Copy,
     block_copy,
+    LEAST_DISCOUNT,
     discount_percent,
     fill,
     micros_to_amount,
@@ -52,8 +53,9 @@ def test_a_slot_without_a_fact_is_refused() -> None:
         (75, 100, 25),
         (67, 100, 33),
         (7_501, 10_000, 24),  # 24.99, rounded down: never more than is given
-        (99, 100, 1),
-        (991, 1000, None),  # 0.9
+        (95, 100, 5),
+        (951, 1000, None),  # 4.9: no word is made of it
+        (99, 100, None),
         (100, 100, None),
         (110, 100, None),  # dearer than before
         (1, 100, 99),
@@ -94,9 +96,9 @@ def test_micros_are_exact() -> None:
 def test_no_discount_promises_more_than_is_given(price: int, before: int) -> None:
     percent = discount_percent(price, before)
     if percent is None:
-        assert (before - price) * 100 < before
+        assert (before - price) * 100 < before * LEAST_DISCOUNT
     else:
-        assert 1 <= percent <= 99
+        assert LEAST_DISCOUNT <= percent <= 99
         assert before * percent <= (before - price) * 100 < before * (percent + 1)
 
 

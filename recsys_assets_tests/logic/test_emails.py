@@ -29,8 +29,8 @@ OFFERS = [
     Offer("pot", "Teapot, stoneware, 1.2 litres", 34_000_000, "EUR", 40_000_000, None, "https://shop.example/p/pot",
           reason="Similar to 3 items in your purchase history", reason_code="similar_owned"),
     Offer("nameless", None, 1_000_000, "EUR"),
-    Offer("honey", "Forest honey", 7_960_000, "EUR", 8_000_000, reason="You bought this 4 times, last in May",
-          reason_code="bought_before"),  # 0.5 % off is no discount
+    Offer("honey", "Forest honey", 7_680_000, "EUR", 8_000_000, reason="You bought this 4 times, last in May",
+          reason_code="bought_before"),  # 4 % off is not worth a word
     Offer("free", "Sample", 0, "EUR"),
     Offer("milk", "Oat milk", 2_190_000, "EUR", reason="Bought by 123 customers in the last 30 days",
           reason_code="popular"),

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from recsys_assets.logic.copywriting import discount_percent
 from recsys_assets.logic.plans import plan_of
 from recsys_assets.logic.product_changes import ProductChange
 from recsys_assets.logic.wishes import Wishes
@@ -214,3 +215,17 @@ def test_words_of_an_offer_are_those_of_its_own_intent(stores: Stores) -> None:
     said = [words(name, intent=intent, headline=intent) for name in "ab" for intent in ("replenish", "explore")]
     publish(stores, replace(frames([stores.key("1")]), plans=frame(PLANS, [mine]), copy=frame(COPY, said)))
     assert [row["headline"] for row in select(stores, OFFERED)] == ["replenish", "explore"]
+
+
+def test_a_list_price_stands_beside_an_offer_where_code_finds_a_discount_too(stores: Stores) -> None:
+    pairs = [(95, 100), (96, 100), (99, 100), (100, 100), (101, 100), (951, 1000), (949, 1000), (10, None), (1, 10**9)]
+    products = tuple(f"p{number}" for number in range(len(pairs)))
+    catalog = [
+        {"product_id": product, "name": product, "unit_price_micros": price, "list_price_micros": before}
+        for product, (price, before) in zip(products, pairs, strict=True)
+    ]
+    made = replace(frames([stores.key("1")], products), products=frame(CATALOG, catalog))
+    publish(stores, made)
+    shown = [row["list_price_micros"] for row in select(stores, OFFERED)]
+    assert shown == [before if discount_percent(price, before) else None for price, before in pairs]
+    assert shown.count(None) == 6
