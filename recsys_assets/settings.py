@@ -177,7 +177,7 @@ class HomeConfig(BaseModel):
     currency: str
     secret_fingerprint: str
     shop_name: str = "our shop"  # as e-mails call it
-    shop_url: str | None = None
+    shop_url: str | None = None  # of its first page, as e-mails link it
     opt_out_url: str | None = None  # page of the shop where a person opts out; linked from e-mails
     sources: tuple[Source, ...] = ()
     tuning: Tuning = Tuning()

@@ -10,9 +10,10 @@ import click
 from recsys_assets.commands.home import context
 from recsys_assets.commands.output import JSON, print_json
 from recsys_assets.commands.people import ANON, key_of
-from recsys_assets.errors import SourceError
+from recsys_assets.errors import SettingsError, SourceError
 from recsys_assets.local.supervisor import Servers, servers
 from recsys_assets.logic.emails import Offer, Order, Sender, render
+from recsys_assets.logic.safe_text import web_link
 from recsys_assets.settings import CHECKOUT, Home
 from recsys_assets.stores.exported import note_mail
 from recsys_assets.stores.postgres import Postgres, rows
@@ -29,6 +30,7 @@ def write_order_confirmation(found: Servers, home: Home, key: str, order_file: P
 
     Raises:
         SourceError: the order cannot be read; the message names the field.
+        SettingsError: home.toml names an address that no e-mail can link.
         StoreError: Postgres does not answer.
     """
     order = _read_order(order_file)
@@ -44,7 +46,7 @@ def write_order_confirmation(found: Servers, home: Home, key: str, order_file: P
     mail = render(
         order.with_parents({row["product_id"]: row["parent_id"] for row in parents}),
         [_offer(row, home.config.currency) for row in offers],
-        Sender(home.config.shop_name, home.config.shop_url, home.config.opt_out_url),
+        _sender(home),
         CHECKOUT / "templates" / "email",
     )
     out.mkdir(parents=True, exist_ok=True)
@@ -55,6 +57,17 @@ def write_order_confirmation(found: Servers, home: Home, key: str, order_file: P
     for path, text in zip(written, (mail.html, mail.text), strict=True):
         path.write_text(text, encoding="utf-8")
     return written
+
+
+def _sender(home: Home) -> Sender:
+    config = home.config
+    for name, url in (("shop_url", config.shop_url), ("opt_out_url", config.opt_out_url)):
+        if url is not None and web_link(url) is None:
+            raise SettingsError(
+                f"{name} = {url!r} in {home.path / 'home.toml'} is no address of a web page, and the mail would go out "
+                "without the link. Write it in full: https://shop.example/…"
+            )
+    return Sender(config.shop_name, config.shop_url, config.opt_out_url)
 
 
 def _read_order(path: Path) -> Order:

@@ -123,35 +123,42 @@ def render(order: Order, recommendations: Sequence[Offer], sender: Sender, templ
         sender: the shop.
         templates: the folder with ``order_confirmation.mjml.j2`` and ``.txt.j2``.
     """
-    offers = fitting(order, recommendations)
-    copy = block_copy([offer.reason_code for offer in offers], sender.name) if offers else None
-    facts = {
-        "order_id": order.order_id,
-        "customer_name": order.customer_name,
-        "lines": [_line_facts(line, order.currency) for line in order.lines],
-        "total": money(sum((line.unit_price * line.quantity for line in order.lines), Decimal()), order.currency),
-        "offers": [_offer_facts(offer) for offer in offers],
-        "copy": copy,
-        "shop": {"name": sender.name, "url": web_link(sender.url), "opt_out_url": web_link(sender.opt_out_url)},
-    }
+    facts = variables(order, recommendations, sender)
     # Two environments: in plain text "&amp;" would be shown as it stands.
-    markup, plain = (
-        jinja2.Environment(
-            loader=jinja2.FileSystemLoader(templates),
-            autoescape=escape,  # noqa: S701  off for plain text, where nothing is markup
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
-        for escape in (True, False)
-    )
+    markup, plain = (environment(templates, escape=escape) for escape in (True, False))
     mjml = markup.get_template("order_confirmation.mjml.j2").render(facts)
     return Mail(
         subject=f"Your order {order.order_id} at {sender.name}",
         html=mrml.to_html(mjml).content,
         text=plain.get_template("order_confirmation.txt.j2").render(facts),
     )
+
+
+def environment(templates: Path, *, escape: bool) -> jinja2.Environment:
+    """Jinja as e-mails are rendered with: a variable that does not exist is an error, not an empty text."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        autoescape=escape,  # off for plain text, where nothing is markup
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def variables(order: Order, recommendations: Sequence[Offer], sender: Sender) -> dict[str, Any]:
+    """What a template may use. The table in pages/email.md says each one; a test compares."""
+    offers = fitting(order, recommendations)
+    copy = block_copy([offer.reason_code for offer in offers], sender.name) if offers else None
+    return {
+        "order_id": order.order_id,
+        "customer_name": order.customer_name,
+        "lines": [_line_facts(line, order.currency) for line in order.lines],
+        "total": money(sum((line.unit_price * line.quantity for line in order.lines), Decimal()), order.currency),
+        "offers": [_offer_facts(offer) for offer in offers],
+        "copy": {"headline": copy.headline, "sub_line": copy.sub_line} if copy else None,
+        "shop": {"name": sender.name, "url": web_link(sender.url), "opt_out_url": web_link(sender.opt_out_url)},
+    }
 
 
 def fitting(order: Order, recommendations: Sequence[Offer]) -> list[Offer]:

@@ -29,7 +29,7 @@ RECOMMENDATIONS = _LIST | {
 }  # fmt: skip
 SIMILAR_ITEMS = {"item_id": "995242", "similar_items": [_ITEM], "processing_time_ms": 0.973}
 POPULAR_ITEMS = {
-    "category": "GROCERY",
+    "category": "Grocery",
     "popular_items": [
         _ITEM
         | {
@@ -45,22 +45,22 @@ PROFILE = {
     "spending_segment": "average", "price_tier": "mid", "orders": 14, "purchases": 112, "unique_items": 64,
     "units": 131, "lifetime_value": 349.44, "average_item_price": 3.12, "first_purchase_date": "2017-01-09",
     "last_purchase_date": "2017-12-29", "last_visit_date": "2017-12-29", "days_since_last_visit": 1,
-    "favourite_categories": ["GROCERY", "MEAT", "PRODUCE"], "favourite_hour": 17, "favourite_weekday": 6,
+    "favourite_categories": ["Grocery", "Meat", "Produce"], "favourite_hour": 17, "favourite_weekday": 6,
     "favourite_season": "winter", "orders_per_30_days": 1.18, "return_rate": 0.01, "click_rate": None,
     "conversion_rate": 0.9, "average_session_seconds": 0.0,
 }  # fmt: skip
 MODELS = {
-    "model_version": "12",
+    "model_version": "recsys/12",
     "model_types": ["hybrid", "als", "item_cf"],
     "members": [{"name": "als", "kind": "matrix factorisation"}],
     "generations": [
-        {"generation": 4, "day": "2017-12-30", "state": "live", "model_version": "12", "people": 2469,
+        {"generation": 4, "day": "2017-12-30", "state": "live", "model_version": "recsys/12", "people": 2469,
          "created_at": _MADE, "flipped_at": "2017-12-31T03:01:10+00:00"},
     ],
 }  # fmt: skip
 STATS = {
-    "generation": 4, "day": "2017-12-30", "model_version": "12", "generated_at": _MADE, "age_seconds": 3600,
-    "people": 2469, "products": 68509, "categories": [{"category": "GROCERY", "popular_items": 100}],
+    "generation": 4, "day": "2017-12-30", "model_version": "recsys/12", "generated_at": _MADE, "age_seconds": 3600,
+    "people": 2469, "products": 68509, "categories": [{"category": "Grocery", "popular_items": 100}],
 }  # fmt: skip
 CONFIG = {
     "currency": "USD", "time_zone": "America/New_York", "first_day": "2017-01-01",

@@ -123,7 +123,7 @@ class GeneratorRequest(Body):
         max_length=MAX_SLICE, description="Ids of the catalogue, or products with their facts; best first."
     )
     turns: list[Turn] = Field([], max_length=MAX_TURNS, description="What the person has said so far, in order.")
-    user_id: Id | None = Field(None, description="Echoed; words say \"again\" of what this person has bought.")
+    user_id: Id | None = Field(None, description='Echoed; words say "again" of what this person has bought.')
 
 
 class Offered(Answered):
@@ -169,7 +169,7 @@ class GeneratorAnswer(Answered):
 PLAN_EXAMPLE: dict[str, Any] = {
     "intent": "replenish",
     "intentProbabilities": {"gift": 0.01, "upgrade": 0.06, "accessory": 0.08, "replenish": 0.52, "explore": 0.33},
-    "targetCategories": [{"category": "GROCERY > SOFT DRINKS", "probability": 0.21}],
+    "targetCategories": [{"category": "Grocery > Soft Drinks", "probability": 0.21}],
     "budget": {"low": 0.99, "middle": 2.49, "high": 5.99, "currency": "USD"},
     "trigger": "on-page",
     "purchaseProbability": None,
@@ -186,7 +186,7 @@ PLANNER_ANSWER: dict[str, Any] = {
 }  # fmt: skip
 GENERATOR_REQUEST: dict[str, Any] = {
     "plan": PLAN_EXAMPLE,
-    "catalogSlice": ["1082185", {"id": "995242", "name": "Cola", "category": "GROCERY > SOFT DRINKS", "price": 1.99}],
+    "catalogSlice": ["1082185", {"id": "995242", "name": "Cola", "category": "Grocery > Soft Drinks", "price": 1.99}],
     "turns": [{"says": "cheaper", "shown": ["1082185"], "about": None}],
 }
 # Of "replenish" without a person: nobody is known to have bought it, so the words are those of "explore".

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from recsys_assets.commands import email
-from recsys_assets.errors import RecsysError, SourceError
+from recsys_assets.errors import RecsysError, SettingsError, SourceError
 from recsys_assets.local.processes import free_port
 from recsys_assets.logic.wishes import Wishes
 from recsys_assets.tables import CATALOG, LISTS, POPULAR_ITEMS
@@ -166,6 +166,16 @@ def test_files_are_named_by_the_order_and_stand_where_they_are_wanted(
     assert names == [".people", f"{stem}.html", f"{stem}.txt"]  # the first says whose they are, for an erasure
     render("7", "--out", str(tmp_path / "a new" / "folder"))
     assert (tmp_path / "a new" / "folder" / f"{stem}.txt").exists()
+
+
+def test_an_address_that_no_mail_can_link_is_refused_by_its_name(stores: Stores, render: Render) -> None:
+    path = stores.home.path / "home.toml"
+    whole = path.read_text()
+    path.write_text('opt_out_url = "https://shop.example/no-recommendations"\n' + whole)
+    assert "Stop personal recommendations: https://shop.example/no-recommendations" in render("7")
+    path.write_text('opt_out_url = "shop.example/opt-out"\n' + whole)
+    with pytest.raises(SettingsError, match=r"opt_out_url = 'shop\.example/opt-out' in .*home\.toml"):
+        render("7")
 
 
 def changed(**line: object) -> bytes:

@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_assets.logic.copywriting import (
+    LEAST_DISCOUNT,
     NEUTRAL,
     TEMPLATES,
     Copy,
     block_copy,
-    LEAST_DISCOUNT,
     discount_percent,
     fill,
     micros_to_amount,

@@ -25,7 +25,7 @@ POPULAR_PARAMETERS = (
     Parameter("n", whole(1, 50), whole_schema(1, 50), "How many products.", 10, default=10),
     Parameter(
         "category", text(MAX_CATEGORY), {"type": "string", "maxLength": MAX_CATEGORY, "pattern": NO_NUL},
-        "A top category; without one, the whole shop.", "GROCERY",
+        "A top category; without one, the whole shop.", "Grocery",
     ),
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from recsys_assets.logic.reason_texts import BOUGHT_AGAIN
 from recsys_assets.serving.api import Api
 from recsys_assets.serving.documented import answers, asks
 from recsys_assets.serving.observing import context_class, note, note_list
@@ -41,8 +42,8 @@ PARAMETERS = (
     Parameter("exclude", an_id, ID_SCHEMA, "A product that is not to be shown; once per product.", "819063", many=True),
 )  # fmt: skip
 _EXAMPLE = {
-    "products": [{"id": "1082185", "score": 0.91, "reason": "You bought it 5 times"}],
-    "modelVersion": "12",
+    "products": [{"id": "1082185", "score": 0.91, "reason": BOUGHT_AGAIN.format(5, "December")}],
+    "modelVersion": "recsys/12",
     "generatedAt": "2017-12-31T03:00:00+00:00",
     "recommendationId": "0f8d3c5e9a7b4d6c8e1f2a3b4c5d6e7f",
     "generation": 4,
