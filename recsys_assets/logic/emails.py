@@ -138,7 +138,7 @@ def environment(templates: Path, *, escape: bool) -> jinja2.Environment:
     """Jinja as e-mails are rendered with: a variable that does not exist is an error, not an empty text."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
-        autoescape=escape,  # off for plain text, where nothing is markup
+        autoescape=escape,  # noqa: S701  off for plain text, where nothing is markup
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
