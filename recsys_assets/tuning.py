@@ -364,10 +364,14 @@ class Tuning(_Knobs):
     price_sensitivity: PriceSensitivity = PriceSensitivity()
     segment_filter: SegmentFilter = SegmentFilter()
     diversity: Diversity = Diversity()
-    variants_at_most: int = Field(1, ge=0, description="products of one parent_id per list; 0: any number")
-    stock_at_least: int = Field(1, ge=0, description="units in stock from which a product may be listed")
-    pins: tuple[str, ...] = Field((), description="product ids that lead every list, in this order")
-    bans: tuple[str, ...] = Field((), description="product ids that no list holds")
+    variants_at_most: int = Field(1, ge=0, description="products of one parent_id per list of any kind; 0: any number")
+    stock_at_least: int = Field(1, ge=0, description="units in stock from which a product may be shown")
+    pins: tuple[str, ...] = Field(
+        (),
+        description="product ids that lead people's lists and the popular ones, in this order, whatever their segment "
+        "and cycle; not where banned, out of stock, or bought before and repeats are never",
+    )
+    bans: tuple[str, ...] = Field((), description="product ids that are shown nowhere")
     evaluation: Evaluation = Evaluation()
     search: Search = Search()
     price_tiers: PriceTiers = PriceTiers()

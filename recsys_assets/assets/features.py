@@ -83,7 +83,10 @@ def catalog_as_of(shop: Shop, as_of: date) -> pl.DataFrame:
     known = days_between(shop.home.config.first_day, as_of)  # a product may be older than the window
     landed = shop.lake.scan_landed(LANDING_CATALOG, known).collect()
     rates = shop.lake.landed_until(LANDING_RATES, as_of)
-    return catalog_logic.catalog(landed, past_events(shop, as_of), as_of, rates, shop.home.config.currency)
+    return catalog_logic.catalog(
+        landed, past_events(shop, as_of), as_of, rates, shop.home.config.currency,
+        bans=shop.tuning.bans, stock_at_least=shop.tuning.stock_at_least,
+    )  # fmt: skip
 
 
 @dg.asset(

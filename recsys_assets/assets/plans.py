@@ -22,7 +22,7 @@ from recsys_assets.models.planning import ShopPlanner, habits_of, states_of
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.resources import Shop
 from recsys_assets.stores.quality import suites
-from recsys_assets.tables import CATALOG, LISTS, PLANS, REPURCHASE_CYCLES, USER_PROFILES
+from recsys_assets.tables import CATALOG, INTERACTIONS, LISTS, PLANS, REPURCHASE_CYCLES, USER_PROFILES
 
 PEOPLE_AT_ONCE = 20_000
 _LATER: Sequence[str] = ("language", "product_ids", "reason_codes", "offer_intents")
@@ -30,7 +30,7 @@ _LATER: Sequence[str] = ("language", "product_ids", "reason_codes", "offer_inten
 
 @dg.asset(
     partitions_def=DAY,
-    deps=[NAME, "lists", "user_profiles", "catalog", "price_tiers", "repurchase_cycles", "identities"],
+    deps=[NAME, "lists", "user_profiles", "catalog", "price_tiers", "repurchase_cycles", "identities", "interactions"],
     description=PLANS.what,
     check_specs=[suite_spec("plans", "plans_are_whole")],
 )
@@ -45,11 +45,18 @@ def plans(context: dg.AssetExecutionContext, shop: Shop) -> Iterator[dg.Material
         profiles = lake.read(USER_PROFILES, day).select("person_key", "locale")
         facts = lake.read(CATALOG, day).select("product_id", "parent_id", "brand", "name")
         beside = facts.join(products.select("product_id", _category="category"), on="product_id", how="left")
+        owned = (
+            lake.read(INTERACTIONS, day)
+            .filter(pl.col("purchases") > 0)
+            .join(products, on="product_id")
+            .select("person_key", "category")
+            .unique()
+        )
         cycles, pairs = lake.read(REPURCHASE_CYCLES, day), companions(seen, shop.tuning)
         habits = habits_of(seen, cycles, shop.tuning, pairs)
         everybody = pl.concat([seen.baskets.select("person_key"), seen.looks.select("person_key")]).unique()
         blocks = [
-            _block(shop, day, made_by, seen.of(some), cycles, pairs, habits, lists, profiles, beside)
+            _block(shop, day, made_by, seen.of(some), cycles, pairs, habits, lists, profiles, beside, owned)
             for some in everybody.sort("person_key").iter_slices(PEOPLE_AT_ONCE)
         ]
         frame = pl.concat([PLANS.empty(), *blocks])
@@ -78,6 +85,7 @@ def _block(
     lists: pl.DataFrame,
     profiles: pl.DataFrame,
     beside: pl.DataFrame,
+    owned: pl.DataFrame,
 ) -> pl.DataFrame:
     """Plans of some people, with their offers, ordered by person."""
     said = made_by.predict(states_of(seen, cycles, day, shop.tuning, pairs, habits))
@@ -98,6 +106,7 @@ def _block(
             "reason_code", "purchased",
         ),
         shop.tuning,
+        owned,
     )  # fmt: skip
     pair = ["person_key", "product_id"]
     offered = (

@@ -14,13 +14,13 @@ from recsys_assets.identity import KEY_PREFIX
 from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.copywriting import micros_to_amount, money
 from recsys_assets.logic.explaining import Explained, Explainer, Told
+from recsys_assets.logic.price_tiers import price_tiers, product_tiers
 from recsys_assets.settings import Home
 from recsys_assets.stores.lake import Lake
 from recsys_assets.tables import (
     CANDIDATES,
     CATALOG,
     INTERACTIONS,
-    ITEM_STATS,
     LISTS,
     REPURCHASE_CYCLES,
     RULE_EFFECTS,
@@ -70,6 +70,7 @@ def _explainer(home: Home, user: str, key: str) -> Explainer:
     lists = own(LISTS)
     if candidates.is_empty() and lists.is_empty():
         raise NotFoundError(f"the lists of {day} hold nobody who is {user!r}. Is it an anonymous id (--anon)?")
+    facts, tuning = lake.read(CATALOG, day), home.config.tuning
     told = Told(
         day,
         lists,
@@ -77,16 +78,16 @@ def _explainer(home: Home, user: str, key: str) -> Explainer:
         own(RULE_EFFECTS),
         own(INTERACTIONS).filter(pl.col.purchases > 0),
         next(own(USER_PROFILES).iter_rows(named=True), {}),
-        lake.read(CATALOG, day),
+        facts,
         lake.read(REPURCHASE_CYCLES, day),
-        lake.read(ITEM_STATS, day),
+        product_tiers(facts, price_tiers(facts, tuning)),
     )
     choices = Choices.from_json(json.loads(lake.get_text("choices", day, "choices.json")))
     currency = home.config.currency
     return Explainer(
         told,
         choices,
-        home.config.tuning,
+        tuning,
         lambda micros: "no price" if micros is None else money(micros_to_amount(micros), currency),
     )
 

@@ -1,5 +1,6 @@
 """Landed catalogue rows and events → every product known by a day."""
 
+from collections.abc import Collection
 from datetime import date
 
 import polars as pl
@@ -21,7 +22,14 @@ def top_category(category: pl.Expr) -> pl.Expr:
 
 
 def catalog(
-    landed: pl.DataFrame, events: pl.DataFrame, as_of: date, rates: pl.DataFrame, base_currency: str
+    landed: pl.DataFrame,
+    events: pl.DataFrame,
+    as_of: date,
+    rates: pl.DataFrame,
+    base_currency: str,
+    *,
+    bans: Collection[str] = (),
+    stock_at_least: int = 1,
 ) -> pl.DataFrame:
     """One row per product known by the end of ``as_of``: table CATALOG, ordered by product.
 
@@ -31,8 +39,9 @@ def catalog(
     has no name; a shop that has sent no catalogue at all has only such products, and may recommend them.
 
     Prices are converted to the base currency at the newest rate not after ``as_of``; a product whose currency has none
-    has no price, and keeps its currency. ``not_recommendable`` is the first that holds of ``product_unknown``,
-    ``currency_without_rate``, ``price_missing`` (null or 0) and ``out_of_stock``, else null.
+    has no price, and keeps its currency. ``not_recommendable`` is the first that holds of ``banned``,
+    ``product_unknown``, ``currency_without_rate``, ``price_missing`` (null or 0) and ``out_of_stock`` (the shop says
+    so, or ``stock_level`` lies below ``stock_at_least``), else null. Whatever lists products asks it and nothing else.
 
     Args:
         landed: table LANDING_CATALOG; rows with a ``problem`` and rows of later days are ignored.
@@ -40,6 +49,8 @@ def catalog(
         as_of: the day.
         rates: table LANDING_RATES; later days are ignored.
         base_currency: the home's.
+        bans: knob.
+        stock_at_least: knob.
     """
     seen = events.filter(pl.col("event_date") <= as_of, pl.col("product_id").is_not_null())
     newest = _newest(landed, as_of)
@@ -54,7 +65,7 @@ def catalog(
             )
             .with_columns(pl.coalesce("list_price_micros", "_list").alias("list_price_micros"))
         )
-    out = pl.col("in_stock").not_().fill_null(False) | (pl.col("stock_level") <= 0).fill_null(False)
+    out = pl.col("in_stock").not_().fill_null(False) | (pl.col("stock_level") < stock_at_least).fill_null(False)
     why = pl.when("_unrated").then(pl.lit("currency_without_rate")).otherwise(_why_not(_PRICE, out))
     known = products.with_columns(why.alias("not_recommendable"))
     # Where there is a catalogue, what it does not hold is not for sale. Where there is none, the events are it.
@@ -73,7 +84,10 @@ def catalog(
         )
     )
     both = pl.concat([known.select(list(CATALOG.columns)), unknown], how="diagonal")
-    return CATALOG.conform(both.sort("product_id"))
+    banned = pl.when(pl.col("product_id").is_in(list(bans))).then(pl.lit("banned"))
+    return CATALOG.conform(
+        both.with_columns(banned.otherwise("not_recommendable").alias("not_recommendable")).sort("product_id")
+    )
 
 
 def _newest(landed: pl.DataFrame, as_of: date) -> pl.DataFrame:

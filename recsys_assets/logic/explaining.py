@@ -190,6 +190,7 @@ _OUT = {
     "banned": "banned by the shop",
 }
 _NOT_RECOMMENDABLE = {
+    "banned": "banned by the shop",
     "product_unknown": "the catalogue does not name it",
     "currency_without_rate": "its price is in a currency without a rate",
     "price_missing": "it has no price",

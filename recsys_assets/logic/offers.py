@@ -11,6 +11,7 @@ from operator import mul
 import polars as pl
 
 from recsys_assets.logic.plans import TOP
+from recsys_assets.logic.variants import family, few_of_each
 from recsys_assets.tuning import Tuning
 
 # What a product keeps of its fit. An offer is filled beyond its least number only with products that keep `WORTH` of
@@ -32,13 +33,16 @@ SCHEMA = pl.Schema(
 )
 
 
-def offers(plans: pl.DataFrame, candidates: pl.DataFrame, tuning: Tuning) -> pl.DataFrame:
+def offers(
+    plans: pl.DataFrame, candidates: pl.DataFrame, tuning: Tuning, owned: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """One row per product offered: ``person_key``, ``place`` from 1, ``product_id``, ``reason_code``, ``_fit``.
 
-    Of each family (``parent_id``) the product that fits best is offered: ``tuning.offers.least`` in all, where there
-    are as many, and up to ``most`` that keep `WORTH` of the best one's fit. No brand has more than `SAME_BRAND` of them
-    but where there is no other, or the others are too few for the least. Ordered by person and place; ties go to the
-    lower product id, so that the order of rows does not matter. Without candidates a person has no rows.
+    Of each family (``parent_id``) the ``variants_at_most`` products that fit best are asked. ``tuning.offers.least``
+    are offered in all, where there are as many, and up to ``most`` that keep `WORTH` of the best one's fit. No brand
+    has more than `SAME_BRAND` of them but where there is no other, or the others are too few for the least. Ordered by
+    person and place; ties go to the lower product id, so that the order of rows does not matter. Without candidates a
+    person has no rows.
 
     Args:
         plans: one row per person, as in table PLANS: ``person_key``, ``intent``, ``categories``,
@@ -46,19 +50,21 @@ def offers(plans: pl.DataFrame, candidates: pl.DataFrame, tuning: Tuning) -> pl.
         candidates: one row per person and product: ``person_key``, ``product_id``, ``rank`` (1 is best), ``category``
             (cut to the plan's depth), ``price_micros``, ``parent_id``, ``brand``, ``name``, ``reason_code``,
             ``purchased``; null: not known. A product that comes twice counts by its better rank.
-        tuning: ``offers``, and ``planner.gift_words``.
+        tuning: ``offers``, ``variants_at_most`` and ``planner.gift_words``.
+        owned: one row per person and ``category`` (cut to the plan's depth) of which they bought something that may be
+            no candidate, because repeats are not allowed or because it lies too deep; None: nothing.
     """
     people = _people(plans)
     known = _facts(candidates).join(people, on="person_key", how="inner")
     if known.is_empty():
         return SCHEMA.to_frame()
-    scored = known.with_columns(_owns=_owns(known)).select(
+    scored = known.with_columns(_owns=_owns(known, owned)).select(
         "_person", "product_id", "reason_code", "brand",
-        pl.coalesce("parent_id", "product_id").alias("_family"),
+        family().alias("_family"),
         _fit(tuning).alias("_fit"),
     )  # fmt: skip
     return (
-        _chosen(scored, tuning.offers.least, tuning.offers.most)
+        _chosen(scored, tuning)
         .join(people.select("_person", "person_key"), on="_person", how="left", maintain_order="left")
         .select(SCHEMA.names())
     )
@@ -101,14 +107,13 @@ def _facts(candidates: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _owns(known: pl.DataFrame) -> pl.Series:
+def _owns(known: pl.DataFrame, owned: pl.DataFrame | None) -> pl.Series:
     """Whether the person bought a product of the candidate's category; asked only where the plan cares."""
     key = ["person_key", "category"]
     cares = (pl.col("intent") == "accessory") | (pl.col("trigger") == "post-purchase")
-    owned = known.filter(cares, "_bought", pl.col("category").is_not_null()).select(*key, _owns=True).unique()
-    if owned.is_empty():
-        return pl.repeat(False, known.height, eager=True)
-    return known.select(key).join(owned, on=key, how="left", maintain_order="left")["_owns"].fill_null(False)
+    parts = [known.filter(cares, "_bought").select(key), *([] if owned is None else [owned.select(key)])]
+    of_people = pl.concat(parts).drop_nulls().unique().with_columns(_owns=True)
+    return known.select(key).join(of_people, on=key, how="left", maintain_order="left")["_owns"].fill_null(False)
 
 
 def _fit(tuning: Tuning) -> pl.Expr:
@@ -165,10 +170,11 @@ def _is_gift(asked: pl.Expr, words: Sequence[str]) -> pl.Expr:
     return pl.any_horizontal(said)
 
 
-def _chosen(scored: pl.DataFrame, least: int, most: int) -> pl.DataFrame:
-    """Families once, brands capped, then the first ones."""
+def _chosen(scored: pl.DataFrame, tuning: Tuning) -> pl.DataFrame:
+    """Variants and brands capped, then the first ones."""
+    least, most = tuning.offers.least, tuning.offers.most
     best, down = ["_person", "_fit", "product_id", "reason_code"], [False, True, False, False]
-    rest = scored.sort(best, descending=down).filter(pl.struct("_person", "_family").is_first_distinct())
+    rest = few_of_each(scored.sort(best, descending=down), "_person", tuning.variants_at_most)
     # Brands in rounds, as counting each brand of each person takes four times as long; nothing of a round that comes
     # behind `most` others of it can be offered.
     first = pl.int_range(pl.len()).over("_person") < most

@@ -8,7 +8,9 @@ import polars as pl
 
 from recsys_assets.logic.catalog import top_category
 from recsys_assets.logic.facts import category_path
+from recsys_assets.logic.reason_texts import PINNED
 from recsys_assets.logic.reasons import popular_text
+from recsys_assets.logic.variants import family, few_of_each
 from recsys_assets.tables import POPULAR_ITEMS
 from recsys_assets.tuning import Tuning
 
@@ -16,43 +18,49 @@ from recsys_assets.tuning import Tuning
 def popular_items(item_stats: pl.DataFrame, catalog: pl.DataFrame, tuning: Tuning) -> pl.DataFrame:
     """Table POPULAR_ITEMS, ordered by its grain: up to ``popular_items`` products overall (``''``) and per category.
 
-    Ordered by recent buyers, then by buyers of the whole window, then by product id. A product with fewer than
-    ``k_anonymity`` recent buyers is left out. ``score`` is the buyers as a share of the first one's.
+    Ordered by recent buyers, then by buyers of the whole window, then by product id; what the shop has pinned leads, in
+    the order of the pins. Any other product with fewer than ``k_anonymity`` recent buyers is left out. Of each family
+    the first ``variants_at_most`` stay. ``score`` is the buyers as a share of the most that any has, 1 of a pin.
 
     Args:
         item_stats: table ITEM_STATS.
         catalog: table CATALOG of the same day; only recommendable products are listed.
-        tuning: ``popular_items``, ``k_anonymity``, ``recent_days`` are read.
+        tuning: ``popular_items``, ``k_anonymity``, ``recent_days``, ``pins`` and ``variants_at_most`` are read.
     """
+    places = {product: place for place, product in enumerate(tuning.pins)}
     sold = (
         catalog.filter(pl.col("not_recommendable").is_null())
         .select(
             "product_id",
             pl.col("unit_price_micros").alias("price_micros"),
             top_category(pl.col("category")).alias("category"),
+            family().alias("_family"),
+            pl.col("product_id").replace_strict(places, default=None, return_dtype=pl.Int64).alias("_pin"),
         )
         .join(
-            item_stats.select("product_id", pl.col("recent_buyers"), pl.col("buyers").alias("_ever")), on="product_id"
+            item_stats.select("product_id", pl.col("recent_buyers"), pl.col("buyers").alias("_ever")),
+            on="product_id", how="left",
         )
-        .filter(pl.col("recent_buyers") >= tuning.k_anonymity)
-    )
+        .filter((pl.col("recent_buyers") >= tuning.k_anonymity) | pl.col("_pin").is_not_null())
+    )  # fmt: skip
+    counted = pl.when(pl.col("recent_buyers") >= tuning.k_anonymity).then("recent_buyers")
+    share = pl.col("recent_buyers") / pl.col("recent_buyers").max().over("category")
     overall = sold.with_columns(pl.lit("").alias("category"))
     of_category = sold.filter(pl.col("category").is_not_null() & (pl.col("category") != ""))
+    ordered = pl.concat([overall, of_category]).sort(
+        "category", "_pin", "recent_buyers", "_ever", "product_id",
+        descending=[False, False, True, True, False], nulls_last=True,
+    )  # fmt: skip
     return POPULAR_ITEMS.conform(
-        pl.concat([overall, of_category])
-        .sort(
-            "category", "recent_buyers", "_ever", "product_id",
-            descending=[False, True, True, False],
-        )
+        few_of_each(ordered, "category", tuning.variants_at_most)
         .with_columns(
             pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("category").alias("rank"),
-            (pl.col("recent_buyers") / pl.col("recent_buyers").max().over("category"))
-            .round(6).cast(pl.Float32).alias("score"),
-            pl.col("recent_buyers").alias("buyers"),
-            popular_text(pl.col("recent_buyers"), tuning.recent_days).alias("reason"),
+            pl.when(pl.col("_pin").is_null()).then(share).otherwise(1.0).round(6).cast(pl.Float32).alias("score"),
+            counted.alias("buyers"),
+            popular_text(counted, tuning.recent_days).fill_null(PINNED).alias("reason"),
         )
         .filter(pl.col("rank") <= tuning.popular_items)
-    )  # fmt: skip
+    )
 
 
 def of_category(

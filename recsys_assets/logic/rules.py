@@ -65,9 +65,10 @@ class Effects:
 def effects(pairs: Pairs, shelf: Shelf, shoppers: Shoppers, tuning: Tuning) -> Effects:
     """What the rules of one product and one person do; of several that take it out the first in ``DROPPED`` is named.
 
-    - Not for sale, out of stock (below ``stock_at_least``), banned: nobody is shown it.
+    - Not for sale, out of stock, banned, as the catalogue says: nobody is shown it.
     - ``segment_filter``: what was not bought before comes from the price tiers of the person's spending segment.
     - ``repurchase_cycle``: what was bought before waits ``exclude_before`` × its cycle.
+      Neither of these two takes out what the shop has pinned.
     - ``price_sensitivity``: what was not bought before and costs more than the budget (``budget_tolerance`` × the
       person's usual price) loses in proportion: at twice the budget half its score.
     - ``upsell``: what was not bought before and costs between the usual price and the budget gains up to ``factor``:
@@ -76,6 +77,7 @@ def effects(pairs: Pairs, shelf: Shelf, shoppers: Shoppers, tuning: Tuning) -> E
     Who has no usual price or segment is left alone by the rules that ask for one.
     """
     product, new = pairs.product, pairs.days == 0
+    pinned = shelf.pin[product] >= 0
     dropped = shelf.out[product].copy()
 
     def drop(rule: int, where: npt.NDArray[np.bool_]) -> None:
@@ -83,10 +85,9 @@ def effects(pairs: Pairs, shelf: Shelf, shoppers: Shoppers, tuning: Tuning) -> E
 
     if tuning.segment_filter.enabled:
         segment = pairs.each(shoppers.segment, NONE)
-        drop(_SEGMENT, new & ~_offered(tuning)[segment, shelf.tier[product]])
+        drop(_SEGMENT, new & ~pinned & ~_offered(tuning)[segment, shelf.tier[product]])
     if tuning.repurchase_cycle.enabled:
-        wait = tuning.repurchase_cycle.exclude_before * shelf.cycle_days[product]
-        drop(_CYCLE, ~new & (pairs.since < wait))
+        drop(_CYCLE, ~new & ~pinned & waits(pairs.since, shelf.cycle_days[product], tuning))
 
     price_factor, upsell_factor = np.ones(len(product)), np.ones(len(product))
     tolerance = tuning.price_sensitivity.budget_tolerance
@@ -103,6 +104,11 @@ def effects(pairs: Pairs, shelf: Shelf, shoppers: Shoppers, tuning: Tuning) -> E
             weight = tuning.upsell.price_boost_weight
             upsell_factor[up] = 1 + tuning.upsell.factor * (1 - weight + weight * near)
     return Effects(price_factor, upsell_factor, dropped)
+
+
+def waits(since: npt.NDArray[np.integer], cycle_days: Reals, tuning: Tuning) -> npt.NDArray[np.bool_]:
+    """Whether what was bought ``since`` days ago has to wait for its cycle."""
+    return since < tuning.repurchase_cycle.exclude_before * cycle_days
 
 
 def _offered(tuning: Tuning) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from recsys_assets.logic.catalog import top_category
-from recsys_assets.logic.price_tiers import TIERS
+from recsys_assets.logic.price_tiers import TIERS, price_tiers, product_tiers
 from recsys_assets.tuning import Tuning
 
 Codes = npt.NDArray[np.int32]
@@ -43,16 +43,17 @@ class Shelf:
     def of(cls, catalog: pl.DataFrame, item_stats: pl.DataFrame, cycles: pl.DataFrame, tuning: Tuning) -> Shelf:
         """Tables CATALOG, ITEM_STATS and REPURCHASE_CYCLES of one day, rows in any order."""
         known = (
-            catalog.join(item_stats.select("product_id", "recent_buyers", "price_tier"), on="product_id", how="left")
+            catalog.join(item_stats.select("product_id", "recent_buyers"), on="product_id", how="left")
+            # Of the catalogue's prices, so that a product that nobody has done anything with has its tier, too.
+            .join(product_tiers(catalog, price_tiers(catalog, tuning)).drop("category"), on="product_id", how="left")
             .join(cycles.select("product_id", "cycle_days"), on="product_id", how="left")
             .sort("product_id")
         )
         pins = {product: place for place, product in enumerate(tuning.pins)}
         out = (
             pl.when(pl.col("not_recommendable") == "out_of_stock").then(2)
+            .when(pl.col("not_recommendable") == "banned").then(3)
             .when(pl.col("not_recommendable").is_not_null()).then(1)
-            .when(pl.col("stock_level") < tuning.stock_at_least).then(2)
-            .when(pl.col("product_id").is_in(list(tuning.bans))).then(3)
             .otherwise(0)
         )  # fmt: skip
         made = known.select(

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recsys_assets.logic import variants
 from recsys_assets.logic.compiled import compiled
 from recsys_assets.models.base import Floats
 from recsys_assets.models.multiply import Integers
@@ -18,8 +19,9 @@ def next_items(
     """Table NEXT_ITEMS, ordered by its grain: up to ``next_items`` per product, the strongest, ties by id.
 
     ``score`` is the rule itself, because rules of several products are summed when a visit asks. Of the variants of one
-    parent the strongest alone is kept, and none of the product's own: another size of the shirt would take the places
-    of what goes with it. Any product that was ever followed may be asked, also one that may not be listed.
+    parent the strongest ``variants_at_most`` are kept, and the product counts as one of its own: another size of the
+    shirt would take the places of what goes with it. Any product that was ever followed may be asked, also one that may
+    not be listed.
 
     These are weights of a model and no counts, so the k-anonymity floor does not bind them; with it, products that few
     take, which the popular list helps least, would have nothing to say.
@@ -28,15 +30,21 @@ def next_items(
         model: fitted transitions.
         listable: per column, whether it may be listed.
         catalog: table CATALOG; ``parent_id`` is read.
-        tuning: ``next_items`` is read.
+        tuning: ``next_items`` and ``variants_at_most`` are read.
     """
     names = pl.Series(model.product_ids.tolist(), dtype=pl.String)
-    parents = catalog.select("product_id", pl.coalesce("parent_id", "product_id").alias("_family"))
+    parents = catalog.select("product_id", variants.family().alias("_family"))
     families = names.to_frame("product_id").join(parents, on="product_id", how="left", maintain_order="left")
     family = families.select(pl.coalesce("_family", "product_id").rank("dense")).to_series().to_numpy()
     rules = model.rules
     count, columns, score = _strongest(
-        rules.indptr, rules.indices, rules.data, listable, family.astype(np.int64), tuning.next_items
+        rules.indptr,
+        rules.indices,
+        rules.data,
+        listable,
+        family.astype(np.int64),
+        tuning.next_items,
+        tuning.variants_at_most or len(family),
     )
     source = np.repeat(np.arange(len(names)), count)
     return NEXT_ITEMS.conform(
@@ -54,7 +62,7 @@ def next_items(
 @compiled
 def _strongest(
     indptr: Integers, indices: Integers, rules: Floats, listable: npt.NDArray[np.bool_],
-    family: npt.NDArray[np.int64], depth: int,
+    family: npt.NDArray[np.int64], depth: int, at_most: int,
 ) -> tuple[Integers, Integers, Floats]:  # fmt: skip
     """How many of each product, to which, how strong; columns of a row ascend, so that ties go by id.
 
@@ -74,7 +82,7 @@ def _strongest(
             if found == depth or rule <= 0:
                 break
             own = family[column]
-            if listable[column] and own != family[source] and not (seen[:found] == own).any():
+            if listable[column] and (seen[:found] == own).sum() + (own == family[source]) < at_most:
                 seen[found] = own
                 columns[filled], scores[filled] = column, rule
                 filled += 1

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
+from recsys_assets.logic.variants import family, few_of_each
 from recsys_assets.models.base import Interactions
 from recsys_assets.models.item_cf import ItemCf
 from recsys_assets.tables import SIMILAR_ITEMS
@@ -24,13 +25,14 @@ def similar_items(
 
     A pair with fewer than ``k_anonymity`` common buyers is left out. ``score`` is the similarity as a share of the
     product's best one, ties by id; ``confidence`` is common buyers ÷ the product's buyers.
+    Of each family ``variants_at_most`` stay, and the product itself counts as one of its own.
 
     Args:
         model: fitted item_cf, with the columns of ``interactions``.
         interactions: everybody's, to count buyers in.
         listable: per column, whether it may be listed.
-        catalog: table CATALOG; gives the price of the similar product.
-        tuning: ``similar_items`` and ``k_anonymity`` are read.
+        catalog: table CATALOG; gives the price of the similar product, and parents.
+        tuning: ``similar_items``, ``k_anonymity`` and ``variants_at_most`` are read.
     """
     assert np.array_equal(model.product_ids, interactions.product_ids), "columns differ from those of the training"
     buyers = sp.csr_matrix(interactions.owned.T)
@@ -49,7 +51,8 @@ def similar_items(
     prices = catalog.select(
         pl.col("product_id").alias("similar_product_id"), pl.col("unit_price_micros").alias("price_micros")
     )
-    return SIMILAR_ITEMS.conform(
+    families = catalog.select("product_id", family().alias("_family"))
+    ordered = (
         pl.DataFrame(
             {
                 "product_id": names.gather(product),
@@ -61,6 +64,12 @@ def similar_items(
         )
         .filter(pl.col("_common") >= tuning.k_anonymity)
         .sort("product_id", "_score", "similar_product_id", descending=[False, True, False])
+        .join(families.rename({"_family": "_own"}), on="product_id", how="left", maintain_order="left")
+        .join(families.rename({"product_id": "similar_product_id"}), on="similar_product_id", how="left",
+              maintain_order="left")
+    )  # fmt: skip
+    return SIMILAR_ITEMS.conform(
+        few_of_each(ordered, "product_id", tuning.variants_at_most, "_own")
         .with_columns(
             pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("product_id").alias("rank"),
             (pl.col("_score") / pl.col("_score").max().over("product_id")).round(6).cast(pl.Float32).alias("score"),

@@ -42,7 +42,7 @@ PRODUCTS: dict[str, tuple[int, str, str, float | None, int | None, dict[str, Any
     "mug2": (4, "Home > Mugs", "Ada", 0.6, None, {"name": "Mug, blue", "parent_id": "mugs"}),
     "jam": (3, "Food > Jam", "Cy", 0.5, None, {"name": "Plum jam"}),
     "milk": (1, "Food > Milk", "Cy", 0.4, 9, {"name": "Milk"}),
-    "rum": (9, "Food > Rum", "Cy", 0.3, None, {"name": "Rum"}),
+    "rum": (9, "Food > Rum", "Cy", 0.3, None, {"name": "Rum", "not_recommendable": "banned"}),
     "gone": (9, "Food > Rum", "Cy", None, None, {"name": "Gone", "not_recommendable": "out_of_stock"}),
     "salt": (1, "Food > Salt", "Cy", None, None, {}),
 }

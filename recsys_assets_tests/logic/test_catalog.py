@@ -110,6 +110,16 @@ def test_why_a_product_is_not_recommended(change: dict[str, object], why: str | 
     assert made(landed() | change)["not_recommendable"].to_list() == [why]
 
 
+@pytest.mark.parametrize(("stock", "why"), [(2, "out_of_stock"), (3, None), (None, None)])
+def test_bans_and_a_low_stock_are_said_by_the_catalogue(stock: int | None, why: str | None) -> None:
+    given_rows = [landed("a", stock_level=stock), landed("b", unit_price_micros=0)]
+    frame = catalog(
+        rows(LANDING_CATALOG, given_rows), events(event("p", "c", DAY)), DAY, LANDING_RATES.empty(), "EUR",
+        bans=("b", "c", "gone"), stock_at_least=3,
+    )  # fmt: skip
+    assert frame.select("product_id", "not_recommendable").rows() == [("a", why), ("b", "banned"), ("c", "banned")]
+
+
 def test_a_catalogue_with_prices_means_what_it_leaves_out() -> None:
     frame = made(landed("a"), landed("b", unit_price_micros=None), bought=(event("p", "b", DAY, price=MICROS),))
     assert frame["unit_price_micros"].to_list() == [2 * MICROS, None]

@@ -135,6 +135,25 @@ def test_an_accessory_is_of_another_kind_than_what_the_person_has() -> None:
     assert made == {"c": 0.625, "b": 0.4, "a": pytest.approx(0.4 * 0.4)}
 
 
+def test_what_the_person_has_counts_though_it_is_no_candidate() -> None:
+    """The owner of a phone in a shop without repeats, whose candidates hold no phone of theirs."""
+    second, case = product("phone", category="Phones"), product("case", 9, category="Cases")
+    goes_with = plan(intent="accessory", categories=["Phones", "Cases"], category_probabilities=[0.5, 0.5])
+    candidates = pl.DataFrame([second, case], CANDIDATE)
+    for owned, expected in ((["Phones", None], ["case", "phone"]), ([], ["phone", "case"])):
+        has = pl.DataFrame(
+            {"person_key": ["p"] * len(owned), "category": owned}, candidates.select("person_key", "category").schema
+        )
+        assert ids(offers(pl.DataFrame([goes_with], PLAN), candidates, Tuning(), has)) == expected
+
+
+@pytest.mark.parametrize(("at_most", "expected"), [(1, "ad"), (2, "abd"), (0, "abcd")])
+def test_variants_of_an_offer_are_few(at_most: int, expected: str) -> None:
+    goods = [product(name, place, parent_id="x") for place, name in enumerate("abc", 1)] + [product("d", 4)]
+    made = offers(pl.DataFrame([plan()], PLAN), pl.DataFrame(goods, CANDIDATE), Tuning(variants_at_most=at_most))
+    assert ids(made) == list(expected)
+
+
 def test_what_one_person_has_says_nothing_of_another() -> None:
     made = offered(
         [plan(intent="accessory"), plan("q", intent="accessory")],

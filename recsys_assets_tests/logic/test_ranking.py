@@ -216,3 +216,29 @@ def test_popular_items_overall_and_per_category() -> None:
     ]  # fmt: skip
     assert made["reason"][0] == "Bought by 20 customers in the last 7 days"
     assert made["score"].to_list() == pytest.approx([1, 1, 0.5, 0.25, 1, 1, 0.5])
+
+
+def test_pins_lead_popular_lists_overall_and_in_their_own_category() -> None:
+    made = popular_items(
+        stats({"owned": 10, "once": 20, "near": 20, "rare": 4}),
+        catalog(PRODUCTS | {"free": "Food", "new": "Food"}, ("free",)),
+        Tuning(pins=("rare", "free", "new", "gone", "owned")),
+    )
+    food = ["rare", "new", "owned", "near", "once"]
+    assert made.select("category", "product_id").rows() == [(of, product) for of in ("", "Food") for product in food]
+    first = made.filter(category="").head(3)
+    assert first.select("buyers", "score", "reason").rows() == [
+        (None, 1, "Chosen by the shop"), (None, 1, "Chosen by the shop"),
+        (10, 1, "Bought by 10 customers in the last 30 days"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("at_most", "expected"), [(0, ["S", "M", "L", "cap"]), (1, ["S", "cap"]), (2, ["S", "M", "cap"])]
+)
+def test_sizes_of_one_shirt_do_not_crowd_a_popular_list(at_most: int, expected: list[str]) -> None:
+    parent = pl.when(pl.col("product_id") != "cap").then(pl.lit("shirt"))
+    facts = catalog(dict.fromkeys(["S", "M", "L", "cap"])).with_columns(parent_id=parent)
+    made = popular_items(stats({"S": 9, "M": 8, "L": 7, "cap": 6}), facts, Tuning(variants_at_most=at_most))
+    assert made["product_id"].to_list() == expected
+    assert made["rank"].to_list() == list(range(1, len(expected) + 1))

@@ -41,7 +41,6 @@ def ranked(
     *,
     bought: dict[str, int] | None = None,
     cycles: dict[str, float] | None = None,
-    tiers: dict[str, str] | None = None,
     usual: float | None = 4,
     segment: str | None = None,
     choices: Choices = REPEATS,
@@ -53,7 +52,7 @@ def ranked(
     profile: dict[str, object] = {"average_item_price_micros": usual and round(usual * MICROS)}
     made = Ranking(
         rows(CATALOG, products),
-        rows(ITEM_STATS, [{"product_id": name, "price_tier": tier} for name, tier in (tiers or {}).items()]),
+        ITEM_STATS.empty(),
         rows(
             INTERACTIONS,
             [
@@ -118,15 +117,16 @@ def test_who_has_no_usual_price_is_left_alone() -> None:
 
 
 def test_new_products_come_from_the_tiers_of_the_segment() -> None:
-    scores = {"cheap": 0.3, "dear": 0.9, "owned": 0.8, "unknown": 0.7}
-    tiers = {"cheap": "budget", "dear": "premium", "owned": "premium"}
-    goods = [product(name) for name in scores]
-    knobs: dict[str, Any] = {"bought": {"owned": 90}, "tiers": tiers, "segment_filter": {"enabled": True}}
+    """Nobody has done anything with any of them: the catalogue's prices alone say which is of which tier."""
+    scores = {"dear": 0.9, "owned": 0.8, "middle": 0.7, "cheap": 0.3}
+    prices = {"cheap": 1, "middle": 2, "dear": 9, "owned": 8}
+    goods = [product(name, prices[name]) for name in scores]
+    knobs: dict[str, Any] = {"bought": {"owned": 90}, "segment_filter": {"enabled": True}, **NO_PRICES}
     made = ranked(scores, goods, segment="small", **knobs)
-    assert order(made) == ["owned", "unknown", "cheap"]
+    assert order(made) == ["owned", "middle", "cheap"]
     assert dropped(made) == {"dear": "segment"}
-    assert order(ranked(scores, goods, segment="high", **knobs)) == ["dear", "owned", "unknown", "cheap"]
-    assert order(ranked(scores, goods, segment=None, **knobs)) == ["dear", "owned", "unknown", "cheap"]
+    assert order(ranked(scores, goods, segment="high", **knobs)) == list(scores)
+    assert order(ranked(scores, goods, segment=None, **knobs)) == list(scores)
 
 
 def test_what_was_bought_waits_for_its_cycle() -> None:
@@ -144,15 +144,20 @@ def test_what_was_bought_waits_for_its_cycle() -> None:
 
 
 def test_bans_stock_and_what_is_not_for_sale() -> None:
-    goods = [
-        product("banned"), product("few", stock_level=2), product("none", not_recommendable="out_of_stock"),
-        product("free", not_recommendable="price_missing"), product("ok", stock_level=3),
-    ]  # fmt: skip
-    made = ranked({str(one["product_id"]): 0.5 for one in goods}, goods, bans=("banned",), stock_at_least=3)
+    why = {"banned": "banned", "none": "out_of_stock", "free": "price_missing", "ok": None}
+    goods = [product(name, not_recommendable=reason) for name, reason in why.items()]
+    made = ranked(dict.fromkeys(why, 0.5), goods, pins=tuple(why))
     assert order(made) == ["ok"]
-    assert dropped(made) == {
-        "banned": "banned", "few": "out_of_stock", "none": "out_of_stock", "free": "not_for_sale"
-    }  # fmt: skip
+    assert dropped(made) == {"banned": "banned", "none": "out_of_stock", "free": "not_for_sale"}
+
+
+def test_no_segment_and_no_cycle_takes_out_what_is_pinned() -> None:
+    goods = [product("dear", 9), product("bought", 8), product("cheap", 1)]
+    knobs: dict[str, Any] = {"bought": {"bought": 3}, "segment": "small", **NO_PRICES}
+    rules: dict[str, Any] = {"segment_filter": {"enabled": True}, "repurchase_cycle": {"enabled": True}}
+    scores = {"dear": 0.9, "bought": 0.8, "cheap": 0.1}
+    assert dropped(ranked(scores, goods, **knobs, **rules)) == {"dear": "segment", "bought": "cycle"}
+    assert order(ranked(scores, goods, pins=("bought", "dear"), **knobs, **rules)) == ["bought", "dear", "cheap"]
 
 
 def test_pins_lead_in_their_order_also_where_level_1_did_not_put_them_forward() -> None:
@@ -270,9 +275,10 @@ def test_nobody_has_no_list() -> None:
 )
 def test_whatever_the_knobs_a_list_keeps_its_rules(picked: dict[int, int], knobs: dict[str, Any]) -> None:
     goods = [
-        product(f"i{place}", category=f"c{place % 3}", brand=f"b{place % 2}", parent_id=f"v{place // 3}")
+        product(f"i{place}", category=f"c{place % 3}", brand=f"b{place % 2}", parent_id=f"v{place // 3}",
+                not_recommendable="banned" if f"i{place}" in knobs["bans"] else None)
         for place in range(12)
-    ]
+    ]  # fmt: skip
     made = ranked({f"i{place}": score / 5 for place, score in picked.items()}, goods, **NO_PRICES, **knobs)
     listed = made.lists.join(rows(CATALOG, goods).select("product_id", "parent_id", "brand"), on="product_id")
     shown, cap = listed.drop_nulls("position"), knobs["diversity"]

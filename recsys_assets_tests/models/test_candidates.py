@@ -136,3 +136,23 @@ def test_similar_items_count_common_buyers() -> None:
     assert made["price_micros"].to_list() == [2_000_000, 2_000_000]
     one_out = similar_items(model, shop, np.array([True, False, True]), prices, Tuning())
     assert one_out.is_empty()
+
+
+def test_sizes_of_one_shirt_do_not_crowd_similar_items() -> None:
+    """Everybody buys two shirts in three sizes, and a cap; L was bought by one person less."""
+    sizes = ["S1", "M1", "L1", "S2", "M2", "L2", "cap"]
+    buyers = {product: PEOPLE[1:] if product.startswith("L") else PEOPLE for product in sizes}
+    shop = Interactions.from_frame(bought([(who, product, 1) for product, people in buyers.items() for who in people]))
+    model = ItemCf()
+    model.fit(shop)
+    facts = catalog(dict.fromkeys(sizes)).with_columns(
+        parent_id=pl.when(pl.col("product_id") != "cap").then(pl.col("product_id").str.tail(1))
+    )
+
+    def beside(product: str, at_most: int) -> list[str]:
+        made = similar_items(model, shop, np.ones(7, dtype=bool), facts, Tuning(variants_at_most=at_most))
+        return made.filter(product_id=product).sort("rank")["similar_product_id"].to_list()
+
+    assert [product[-1] for product in sorted(beside("S1", 1))] == ["2", "p"]
+    assert sorted(product[-1] for product in beside("S1", 2)) == ["1", "2", "2", "p"]
+    assert sorted(beside("S1", 0)) == sorted(set(sizes) - {"S1"})

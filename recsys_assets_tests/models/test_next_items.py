@@ -50,6 +50,9 @@ def test_of_variants_the_strongest_stands_for_all_and_a_products_own_are_left_ou
     parents = {"b": "shirt", "c": "shirt"}
     facts = FACTS.with_columns(parent_id=pl.col("product_id").replace_strict(parents, default=None))
     assert pairs(published(model, facts=facts)) == [("a", 1, "b"), ("a", 2, "d")]
+    for at_most in (0, 2):
+        made = next_items(model, ALL, facts, Tuning(next_items=6, variants_at_most=at_most))
+        assert pairs(made) == [("a", 1, "b"), ("a", 2, "c"), ("a", 3, "d"), ("b", 1, "c")]
     # A parent may itself be a product that is sold.
     facts = FACTS.with_columns(parent_id=pl.col("product_id").replace_strict({"b": "a"}, default=None))
     assert pairs(published(model, facts=facts)) == [("a", 1, "c"), ("a", 2, "d"), ("b", 1, "c")]

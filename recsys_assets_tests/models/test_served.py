@@ -13,7 +13,7 @@ from recsys_assets_tests.models.builders import catalog, event, events, rows
 
 DAY = date(2024, 12, 31)
 CUTOFF = DAY - timedelta(14)
-TUNING = Tuning(repurchase_cycle={"enabled": True}, bans=("jam",))
+TUNING = Tuning(repurchase_cycle={"enabled": True})
 CHOICES = Choices(True, 1.0, 1.0)
 PRODUCTS: dict[str, str | None] = {"bread": "Food", "jam": "Food", "milk": "Food", "tea": "Food"}
 
@@ -28,10 +28,10 @@ def past_and_future() -> pl.DataFrame:
 
 
 def test_what_is_served_is_measured_with_its_rules() -> None:
-    """p waits for bread (just bought) and is not shown jam (banned); milk and tea are hits, q is not of the window."""
+    """p waits for bread (just bought) and is not shown jam (not for sale); milk and tea are hits, q is not of the window."""
     held = holdout(past_and_future(), Window(CUTOFF, DAY), sorted(PRODUCTS), TUNING)
     assert held is not None
-    ranking = ranking_as_of(past_and_future(), catalog(PRODUCTS), CUTOFF, CHOICES, TUNING)
+    ranking = ranking_as_of(past_and_future(), catalog(PRODUCTS, ("jam",)), CUTOFF, CHOICES, TUNING)
     pool = [
         {"person_key": person, "product_id": product, "score": score, "purchased": product in {"milk", "bread"},
          "similar_owned": 0}

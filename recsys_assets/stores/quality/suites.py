@@ -34,7 +34,7 @@ from recsys_assets.tables import (
 from recsys_assets.tuning import Tuning
 
 COVERED = 0.9  # share of the products that may be listed below which a missing name or category is worth a warning
-_WHY_NOT = ("product_unknown", "currency_without_rate", "price_missing", "out_of_stock")
+_WHY_NOT = ("banned", "product_unknown", "currency_without_rate", "price_missing", "out_of_stock")
 _USER_TYPES = ("new", "sparse", "regular", "loyal")
 _SEGMENTS = ("small", "low_average", "average", "high")
 _FREE, _LISTED = "nobody is paid to take a product", "no price before discounts is negative"
