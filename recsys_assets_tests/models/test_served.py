@@ -28,7 +28,7 @@ def past_and_future() -> pl.DataFrame:
 
 
 def test_what_is_served_is_measured_with_its_rules() -> None:
-    """p waits for bread (just bought) and is not shown jam (not for sale); milk and tea are hits, q is not of the window."""
+    """p waits for bread (just bought) and is not shown jam (banned); milk and tea are hits, q is not of the window."""
     held = holdout(past_and_future(), Window(CUTOFF, DAY), sorted(PRODUCTS), TUNING)
     assert held is not None
     ranking = ranking_as_of(past_and_future(), catalog(PRODUCTS, ("jam",)), CUTOFF, CHOICES, TUNING)
