@@ -59,6 +59,11 @@ def knobs() -> str:
     return table(("knob", "default", "what it does"), list(_knobs(Tuning(), "")))
 
 
+def knob_names() -> set[str]:
+    """Every knob by its dotted name."""
+    return {name.strip("`") for name, _, _ in _knobs(Tuning(), "")}
+
+
 def _knobs(model: BaseModel, prefix: str) -> Iterator[tuple[str, str, str]]:
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
