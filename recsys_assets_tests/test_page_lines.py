@@ -390,7 +390,8 @@ def run_block(reader: Reader, block: Block) -> None:
                 reader.follow(call)
         case "http":
             for line in block.text.splitlines():
-                reader.request(*line.split())
+                method, path = line.split()
+                reader.request(method, path)
         case "sql":
             reader.sql(block.text)
         case "json":
@@ -472,7 +473,7 @@ def test_email_md_says_every_variable_its_type_an_example_and_when_it_is_null() 
 
 def flat(found: dict[str, Any]) -> dict[str, Any]:
     """Name → value, as a template writes it: what a list holds goes by the name that loops give it."""
-    made = {}
+    made: dict[str, Any] = {}
     for name, value in found.items():
         if isinstance(value, list):
             made[name] = value
