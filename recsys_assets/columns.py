@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from recsys_assets.sources import MEMBERS as MEMBERS
+
 DTypes = dict[str, pl.DataType]
 
 KEY = pl.String()
@@ -73,8 +75,6 @@ USER: DTypes = {
     "transactional_only": pl.Boolean(),
     "attributes": pl.String(),  # a JSON object
 }
-# What a shop's blend may be made of; null where the day's choice does without a member.
-MEMBERS = ("als", "item_cf", "popularity", "personal", "linear", "transitions", "session", "basket", "content")
 MEMBER_SCORES: DTypes = dict.fromkeys(MEMBERS, SCORE)
 
 FIGURE: DTypes = {"target": pl.String(), "metric": pl.String(), "k": pl.Int64()}  # target: all / new / repeat

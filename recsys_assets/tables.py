@@ -276,7 +276,8 @@ CANDIDATES = Table(
     ("person_key", "product_id"),
     {"person_key": cols.KEY, "product_id": pl.String(), "score": cols.SCORE}
     | cols.MEMBER_SCORES
-    | {"purchased": pl.Boolean(), "similar_owned": pl.Int64()},
+    | {"purchased": pl.Boolean(), "similar_owned": pl.Int64()}
+    | cols.texts("model_source"),  # the member with the largest part of the blend's score
     "Level 1: the 200 best products of the blend per person; similar_owned counts the person's products near it.",
 )
 LISTS = Table(
@@ -293,6 +294,7 @@ LISTS = Table(
         "reason": pl.String(),
         "purchased": pl.Boolean(),
         "position": pl.Int64(),  # place in the served list, from 1; null where not served
+        **cols.texts("model_source"),  # of `sources.SOURCES`: the rule that placed it, or the loudest member
     },
     "Level 2: candidates in final order, with price, reason and place in the served list.",
 )

@@ -254,6 +254,9 @@ class Quality(_Knobs):
 class Promotion(_Knobs):
     """What today's lists are held against before they take the place of the live ones (promise 7)."""
 
+    margin: float = Field(
+        0.02, ge=0, lt=1, description="share of another recipe's NDCG that lists may lose before they are worse than it"
+    )
     places: int = Field(10, ge=1, description="first places of a list that are compared with the live one's")
     people: int = Field(10_000, ge=1, description="people whose lists are compared, at most")
     volume_at_least: float = Field(

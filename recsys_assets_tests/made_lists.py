@@ -65,6 +65,7 @@ def generation(keys: list[str], products: int = 1_000) -> Frames:
         reason_code=pl.lit("taste"),
         reason=pl.lit("mine"),
         reason_count=pl.lit(0),
+        model_source=pl.lit("basket"),
     )
     places = np.arange(1, POPULAR + 1)
     popular = [

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from recsys_assets.logic.plans import PlanningTerms
 from recsys_assets.settings import Home, Settings, load_settings
+from recsys_assets.sources import SOURCES
 from recsys_assets.stores import staging
 from recsys_assets.stores.cache import Cache, near_key
 from recsys_assets.stores.postgres import Postgres
@@ -57,6 +58,7 @@ def frames(keys: list[str], products: tuple[str, ...] = ("a", "b", ODD)) -> Fram
     lists = [
         {"person_key": key, "rank": n, "product_id": p, "score": 1 / n, "price_micros": 10, "category": "x > y",
          "reason_code": "code", "reason_count": n, "reason": f"why {p}", "purchased": False, "position": n,
+         "model_source": SOURCES[(n - 1) % len(SOURCES)],
          "confidence": 0.5}
         for key in keys for n, p in ranked
     ]  # fmt: skip

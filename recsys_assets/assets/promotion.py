@@ -10,7 +10,8 @@ from recsys_assets.assets.features import PAST_EVENTS, events_of_people
 from recsys_assets.assets.models import load_blend
 from recsys_assets.assets.quality import spec
 from recsys_assets.assets.stage import stage
-from recsys_assets.logic.audit import Audit, audit
+from recsys_assets.logic.audit import Audit, audit, audit_sources
+from recsys_assets.logic.choices import EVERYBODY
 from recsys_assets.logic.price_tiers import product_tiers
 from recsys_assets.logic.promotion import Compared, ListFacts, Verdict, churn, decide, judge, table
 from recsys_assets.models.choosing import choice_k
@@ -19,18 +20,21 @@ from recsys_assets.partitions import DAY, day_of
 from recsys_assets.resources import Shop
 from recsys_assets.stores.live import live
 from recsys_assets.stores.postgres import Postgres
-from recsys_assets.tables import CATALOG, COMPARISONS, LISTS, PRICE_TIERS, PROMOTION
+from recsys_assets.tables import CATALOG, COMPARISONS, EVALUATION, INTERACTIONS, LISTS, PRICE_TIERS, PROMOTION, STEPS
 
 
 @dg.asset(
     partitions_def=DAY,
-    deps=["lists", "evaluation", "blend", "catalog", "price_tiers", PAST_EVENTS, "identities"],
+    deps=[
+        "lists", "evaluation", "blend", "catalog", "price_tiers", PAST_EVENTS, "identities", "interactions", "steps",
+    ],
     description=PROMOTION.what,
     check_specs=[
         spec("promotion", "may_go_live", "No worse than what is live, and as many, as varied and as dear lists as it."),
         spec("promotion", "reasons_are_true", "Reasons that are recomputed from clean events are those of the lists."),
+        spec("promotion", "sources_are_true", "A product's model_source is the rule, or the member, that is loudest."),
     ],
-)
+)  # fmt: skip
 def promotion(
     context: dg.AssetExecutionContext, shop: Shop
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
@@ -38,7 +42,7 @@ def promotion(
         day = day_of(context)
         lists = shop.lake.read(LISTS, day)
         verdicts, against = _judged(shop, day, lists)
-        reasons = _audited(shop, day, lists)
+        reasons, sources = _audited(shop, day, lists)
         told = table(verdicts)
         shop.lake.write(PROMOTION, day, told)
         yield dg.MaterializeResult(
@@ -57,6 +61,7 @@ def promotion(
             description=decision.says,
         )
         yield dg.AssetCheckResult(check_name="reasons_are_true", passed=not reasons.false, description=str(reasons))
+        yield dg.AssetCheckResult(check_name="sources_are_true", passed=not sources.false, description=str(sources))
 
 
 def _judged(shop: Shop, day: date, lists: pl.DataFrame) -> tuple[list[Verdict], str]:
@@ -65,7 +70,7 @@ def _judged(shop: Shop, day: date, lists: pl.DataFrame) -> tuple[list[Verdict], 
     served = lists.filter(pl.col.position <= knobs.places).select("person_key", "product_id", "price_micros")
     catalog = lake.read(CATALOG, day)
     tiers = product_tiers(catalog, lake.read(PRICE_TIERS, day)).select("product_id", "price_tier")
-    compared = Compared.among(lake.read(COMPARISONS, day), "ndcg", choice_k(shop.tuning))
+    compared = Compared.among(lake.read(COMPARISONS, day), lake.read(EVALUATION, day), "ndcg", choice_k(shop.tuning))
     found = live(Postgres(shop.settings.postgres_url), knobs.people, knobs.places)
     people = lists["person_key"].n_unique()
     if found is None:
@@ -84,18 +89,22 @@ def _judged(shop: Shop, day: date, lists: pl.DataFrame) -> tuple[list[Verdict], 
     return verdicts, f"generation {found.generation} for {found.day} ({found.model_version})"
 
 
-def _audited(shop: Shop, day: date, lists: pl.DataFrame) -> Audit:
-    """The reasons of some people: the first ones by key, and keys are drawn by a secret."""
+def _audited(shop: Shop, day: date, lists: pl.DataFrame) -> tuple[Audit, Audit]:
+    """Reasons and sources of some people: the first ones by key, and keys are drawn by a secret."""
     tuning = shop.tuning
     some = lists["person_key"].unique().sort().head(tuning.promotion.audit_people)
-    model = load_blend(shop, day).models["item_cf"]
+    theirs = lists.filter(pl.col.person_key.is_in(some.to_list()))
+    blend = load_blend(shop, day)
+    weights = {EVERYBODY: blend.weights, **blend.by_type}
+    sources = audit_sources(theirs, weights, _baskets(shop, day, some), blend.types, tuning.pins)
+    model = blend.models["item_cf"]
     assert isinstance(model, ItemCf)
     names, near = model.product_ids.tolist(), model.similarity.tocsr()
     neighbours = {
         product: [names[column] for column in near[row].nonzero()[1].tolist()] for row, product in enumerate(names)
     }
-    return audit(
-        lists.filter(pl.col.person_key.is_in(some.to_list())),
+    reasons = audit(
+        theirs,
         events_of_people(shop, day),
         dict(shop.lake.read(CATALOG, day).select("product_id", "category").iter_rows()),
         neighbours,
@@ -105,3 +114,14 @@ def _audited(shop: Shop, day: date, lists: pl.DataFrame) -> Audit:
         least_buyers=tuning.k_anonymity,
         pinned=tuning.pins,
     )
+    return reasons, sources
+
+
+def _baskets(shop: Shop, day: date, people: pl.Series) -> dict[str, int]:
+    """Baskets that are known of each person: those in order, or the days on which they bought one product."""
+    counts = (
+        shop.lake.scan(table, [day]).filter(pl.col.person_key.is_in(people.to_list())).select("person_key", _n=count)
+        for table, count in ((STEPS, pl.col.basket + 1), (INTERACTIONS, pl.col.purchases))
+    )
+    most = pl.concat(counts).group_by("person_key").agg(pl.col("_n").max()).collect()
+    return dict(most.iter_rows())

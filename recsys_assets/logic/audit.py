@@ -1,4 +1,4 @@
-"""An auditor: recomputes from clean events why each product is on a list, with code of its own.
+"""An auditor: recomputes from clean events why each product is on a list, and what put it there, with its own code.
 
 It shares nothing with what made the reasons but the rules as the README states them, and is written in plain loops
 where that is written in frames, so that one mistake is not made twice.
@@ -13,11 +13,13 @@ import polars as pl
 
 Owned = Mapping[str, Sequence[date]]
 _BOUGHT, _RETURNED = "purchase", "return"
+_TYPES = ("new", "sparse", "regular", "loyal")
+_NEAR = 1e-6  # scores are published as 32-bit numbers
 
 
 @dataclass(frozen=True)
 class Falsehood:
-    """A reason that the events do not bear out: what the list says, and what it should say."""
+    """A reason or a source that is not borne out: what the list says, and what it should say."""
 
     person_key: str
     product_id: str
@@ -28,17 +30,52 @@ class Falsehood:
 
 @dataclass(frozen=True)
 class Audit:
-    """How many reasons were recomputed, and those that are false."""
+    """How many reasons (or ``what``) were recomputed ``of`` what, and those that are false."""
 
     checked: int
     false: tuple[Falsehood, ...]
+    what: str = "reasons"
+    of: str = "clean_events"
 
     def __str__(self) -> str:
         """Counts by code; no person and no product."""
         if not self.false:
-            return f"{self.checked:,} reasons recomputed from clean_events, all true"
+            return f"{self.checked:,} {self.what} recomputed from {self.of}, all true"
         codes = ", ".join(f"{code} {count:,}" for code, count in sorted(Counter(f.code for f in self.false).items()))
-        return f"{len(self.false):,} of {self.checked:,} reasons do not follow from clean_events: {codes}"
+        return f"{len(self.false):,} of {self.checked:,} {self.what} do not follow from {self.of}: {codes}"
+
+
+def audit_sources(
+    lists: pl.DataFrame,
+    weights: Mapping[str, Mapping[str, float]],
+    baskets: Mapping[str, int],
+    types: Sequence[int],
+    pinned: Collection[str] = (),
+) -> Audit:
+    """Every ``model_source`` of ``lists`` against weights and member scores; of like loud members, any is true.
+
+    Args:
+        lists: table LISTS, whole or of some people.
+        weights: by member, of everybody (``all``) and of types of history that have their own.
+        baskets: how many of each person are known.
+        types: baskets from which a person is sparse, regular, loyal.
+        pinned: products that the shop puts into every list.
+    """
+    false: list[Falsehood] = []
+    members = sorted({name for own in weights.values() for name in own} & set(lists.columns))
+    for row in lists.select("person_key", "product_id", "model_source", *members).iter_rows(named=True):
+        person, product, said = row["person_key"], row["product_id"], row["model_source"]
+        if product in pinned:
+            true = {"pinned"}
+        else:
+            kind = _TYPES[sum(baskets.get(person, 0) >= least for least in types)]
+            own = weights.get(kind, weights["all"])
+            parts = {name: own.get(name, 0.0) * (row[name] or 0.0) for name in members}
+            most = max(parts.values(), default=0.0)
+            true = {name for name, part in parts.items() if part >= most - _NEAR and part > 0}
+        if said not in true:
+            false.append(Falsehood(person, product, str(said), str(said), ", ".join(sorted(true))))
+    return Audit(lists.height, tuple(false), "sources", "weights and scores")
 
 
 def audit(

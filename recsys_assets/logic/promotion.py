@@ -13,11 +13,19 @@ from recsys_assets.tuning import Promotion
 
 _BUT = "If this is right all the same, name the day in promotion.accept_days of home.toml and run it again."
 ENOUGH_PEOPLE = 30  # of fewer, an interval over people says nothing
+# Times that a 95 % interval is stretched before it may stop a night. By chance, zero lies beyond one end of a 95 %
+# interval once in 40 nights, and two such rules would stop an equal recipe on one night of 20; stretched, to 1.3 × 1.96
+# standard errors on a side, they do so on about one of 100.
+STRETCH = 1.3
+BASELINES = ("popularity", "champion", "reference")
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A paired difference on the test window: today's way of making lists less another's, 95 % interval over people."""
+    """A paired difference on the test window: today's way of making lists less another's, 95 % interval over people.
+
+    ``theirs`` is the other's figure.
+    """
 
     baseline: str
     metric: str
@@ -25,17 +33,25 @@ class Compared:
     low: float
     high: float
     people: int
+    theirs: float
 
     @classmethod
-    def among(cls, comparisons: pl.DataFrame, metric: str, k: int) -> dict[str, Compared]:
-        """What table COMPARISONS holds of the published lists on the test window, by baseline."""
-        rows = comparisons.filter(split="test", model="published", target="all", metric=metric, k=k)
+    def among(cls, comparisons: pl.DataFrame, figures: pl.DataFrame, metric: str, k: int) -> dict[str, Compared]:
+        """What tables COMPARISONS and EVALUATION hold of the published lists on the test window, by baseline."""
+        about = {"split": "test", "target": "all", "metric": metric, "k": k}
+        theirs = dict(figures.filter(**about).select("model", "value").iter_rows())
         return {
             row["baseline"]: cls(
-                row["baseline"], f"{metric.upper()}@{k}", row["difference"], row["low"], row["high"], row["people"]
+                row["baseline"], f"{metric.upper()}@{k}", row["difference"], row["low"], row["high"], row["people"],
+                theirs[row["baseline"]],
             )
-            for row in rows.iter_rows(named=True)
-        }
+            for row in comparisons.filter(model="published", **about).iter_rows(named=True)
+        }  # fmt: skip
+
+    def stretched(self) -> tuple[float, float]:
+        """The interval, `STRETCH` times as far to either side."""
+        middle = self.difference
+        return middle - STRETCH * (middle - self.low), middle + STRETCH * (self.high - middle)
 
 
 @dataclass(frozen=True)
@@ -110,20 +126,25 @@ def judge(
     changed: float | None,
     people: tuple[int, int | None],
     knobs: Promotion,
+    named: Mapping[str, str] | None = None,
 ) -> list[Verdict]:
     """Every rule of the gate, in order; what has nothing to be compared with passes and says so.
 
+    Lists are worse than a baseline where a loss is beyond chance, and may be more than ``promotion.margin`` of the
+    baseline's figure. Beside the live recipe (``champion``), which may be a little worse every night, stands a fixed
+    one (``reference``): against it small losses add up.
+
     Args:
-        compared: by baseline; ``popularity`` and, where something is live, ``champion``.
+        compared: by baseline; ``popularity`` and, where something is live, ``champion`` and ``reference``.
         today: of the people of ``live``; of everybody where nothing is live.
         live: of the lists that readers see now.
         changed: see `churn`.
         people: who has a list today, and who has a live one.
         knobs: ``promotion.*``.
+        named: what ``champion`` and ``reference`` are, or why there is none, in words.
     """
     return [
-        _no_worse("popularity", compared),
-        _no_worse("champion", compared),
+        *(_no_worse(baseline, compared, knobs.margin, (named or {}).get(baseline)) for baseline in BASELINES),
         *_volume(today, live, people, knobs),
         _share(
             "coverage", "products on anybody's list",
@@ -176,18 +197,22 @@ def table(verdicts: Sequence[Verdict]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=PROMOTION.columns)
 
 
-def _no_worse(baseline: str, compared: Mapping[str, Compared]) -> Verdict:
+def _no_worse(baseline: str, compared: Mapping[str, Compared], margin: float, named: str | None) -> Verdict:
     rule, found = f"no_worse_than_{baseline}", compared.get(baseline)
     if found is None:
-        why = "nothing is live" if baseline == "champion" else "the shop is too young for a test window"
+        why = named or ("the shop is too young for a test window" if baseline == "popularity" else "nothing is live")
         return Verdict(rule, True, None, None, f"not compared with {baseline}: {why}")
+    bearable = margin * found.theirs
     told = (
-        f"{found.metric} on the test window differs from that of {baseline} by {found.difference:+.4f} "
-        f"[{found.low:+.4f}, {found.high:+.4f}], paired over {found.people:,} people"
+        f"{found.metric} on the test window differs from that of {baseline}{f' ({named})' if named else ''} by "
+        f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}], paired over {found.people:,} people; "
+        f"{bearable:.4f} may be lost"
     )
     if found.people < ENOUGH_PEOPLE:
-        return Verdict(rule, True, found.high, 0.0, f"{told}: too few to tell")
-    return Verdict(rule, found.high >= 0, found.high, 0.0, told + ("" if found.high >= 0 else ": it is worse"))
+        return Verdict(rule, True, found.difference, -bearable, f"{told}: too few to tell")
+    low, high = found.stretched()
+    worse = high < 0 and low < -bearable
+    return Verdict(rule, not worse, found.difference, -bearable, told + (": it is worse" if worse else ""))
 
 
 def _volume(

@@ -17,6 +17,7 @@ from recsys_assets.logic.placing import Goods, Limits, placed
 from recsys_assets.logic.reasons import Facts, reasons
 from recsys_assets.logic.rules import DROPPED, SEGMENTS, Pairs, effects
 from recsys_assets.logic.shelves import NONE, Shelf, Shoppers
+from recsys_assets.sources import PINNED
 from recsys_assets.tables import CANDIDATES, LISTS, RULE_EFFECTS
 from recsys_assets.tuning import Tuning
 
@@ -37,6 +38,9 @@ class Ranking:
     ``rank`` numbers a person's products in final order; ``position`` numbers the served list from 1. What the rules
     are, and in which order they act, say ``rules.effects`` and ``placing.placed``. ``score`` is the candidate's score
     times the rules' factors, rounded to 6 decimals; ties go to the lower product id.
+
+    ``model_source`` is ``pinned`` where the shop put the product there, else Level 1's: other rules move, and bring
+    nothing.
 
     ``confidence`` is read off the validation window's curve at Level 1's score, which is what was compared with hits.
 
@@ -129,6 +133,10 @@ class Ranking:
             goods["category"],
             *said,
             pl.Series("position", position[order], dtype=pl.Int64).replace(0, None),
+            pl.when(pl.Series(shelf.pin[product[order]] >= 0))
+            .then(pl.lit(PINNED))
+            .otherwise("model_source")
+            .alias("model_source"),
         )
         touched = (done.price_factor != 1) | (done.upsell_factor != 1) | (dropped > 0) | (by_score != rank)
         where = np.flatnonzero(touched)
@@ -156,7 +164,8 @@ class Ranking:
         if not self.choices.repeats_allowed:
             added, bought = added.filter(~bought), bought.filter(~bought)
         empty = [pl.lit(0, dtype=dtype).alias(name) for name, dtype in CANDIDATES.columns.items() if dtype.is_numeric()]
-        more = added.with_columns(*empty, bought.alias("purchased")).select(pool.columns)
+        source = pl.lit(PINNED).alias("model_source")
+        more = added.with_columns(*empty, bought.alias("purchased"), source).select(pool.columns)
         return pl.concat([pool, more]).sort("person_key", maintain_order=True)
 
     def _bought_before(self, added: pl.DataFrame) -> pl.Series:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -42,7 +42,9 @@ def candidates(
     Of each person the ``candidate_pool_size`` best listable products, of which at least ``served_new_at_least`` were
     not bought before; bought ones only where the choices allow repeats. A person without any history gets what is
     popular. ``score`` is Σ weight × member over the row's own members, rounded to 6 decimals, or what ``reorder``
-    makes of it; ties go to the lower product id. Members that the blend lacks are null.
+    makes of it; ties go to the lower product id. Members that the blend lacks are null. ``model_source`` is the member
+    whose weight × score is the largest part of the blend's score. So it is under a learned order too: trees move
+    candidates, and it is the weights that put them forward.
 
     Blocks are made side by side, as many as there are threads; memory is bounded by them, about six dense matrices of
     people × products each.
@@ -81,12 +83,34 @@ def candidates(
                     **{name: members.get(name, missing) for name in MEMBERS},
                     "purchased": values_at(history.purchases, picks.rows, picks.columns) > 0,
                     "similar_owned": counted(near, history, picks.rows, picks.columns),
+                    "model_source": loudest(members, blend.weights_of(history), picks.rows),
                 }
             )
         )
 
     with one_blas_thread():
         yield from side_by_side(made, range(0, len(interactions.person_keys), size), threads)
+
+
+def loudest(members: Mapping[str, Floats], weights: Floats, rows: Places) -> pl.Series:
+    """Per entry the member with the largest weight × score; of equal ones, the first.
+
+    Args:
+        members: scaled scores of the entries, by member.
+        weights: people × members, in their order.
+        rows: each entry's person.
+
+    >>> scores = {"als": np.array([0.5, 0.1]), "item_cf": np.array([0.5, 1.0])}
+    >>> loudest(scores, np.array([[0.4, 0.2]]), np.array([0, 0])).to_list()
+    ['als', 'item_cf']
+    """
+    names = pl.Series(list(members), dtype=pl.String)
+    best, code = np.zeros(len(rows), dtype=np.float64), np.zeros(len(rows), dtype=np.int64)
+    for place, scores in enumerate(members.values()):
+        part = weights[rows, place].astype(np.float64) * scores
+        louder = part > best
+        best[louder], code[louder] = part[louder], place
+    return names.gather(code)
 
 
 def picked(said: Said, blend: Blend, history: Interactions, listable: Mask, choices: Choices, tuning: Tuning) -> Picks:

@@ -10,7 +10,7 @@ _ITEM = {"item_id": PRODUCT, "relevance_score": 0.912344, "confidence_score": 0.
 _LIST: dict[str, Any] = {
     "user_id": PERSON,
     "recommendations": [
-        _ITEM | {"recommendation_reason": reason_texts.BOUGHT_AGAIN.format(5, "December"), "model_source": "hybrid"},
+        _ITEM | {"recommendation_reason": reason_texts.BOUGHT_AGAIN.format(5, "December"), "model_source": "personal"},
     ],
     "primary_model": "hybrid",
     "fallback_used": False,

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.blending import Product, listed
 from recsys_assets.serving.pointer import POSTGRES_DOWN, REDIS_DOWN, Live, Pool, fetch, trusted
+from recsys_assets.sources import SOURCES
 from recsys_assets.stores.cache import (
     VERSION_KEY,
     list_key,
@@ -239,9 +240,17 @@ class Sources:
 
 
 def _person(value: dict[str, Any]) -> Person:
-    products = listed(value["products"], source="hybrid")
+    products = _with_sources(value["products"])
     deep = len(products) == value["candidates"]
     return Person(False, value["recommendation_id"], products, deep, value.get("members") or {})
+
+
+def _with_sources(columns: dict[str, Any] | None) -> Sequence[Product]:
+    """Products, each with the word for its source. Of a list that an older program published, the night knows none."""
+    if not columns or not columns.get("source"):
+        return listed(columns, source="hybrid")
+    names = ["hybrid" if place is None else SOURCES[place] for place in columns["source"]]
+    return listed(columns | {"source": names})
 
 
 def _near(value: dict[str, Any]) -> Near:

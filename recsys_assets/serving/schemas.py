@@ -20,7 +20,10 @@ MODELS = ("hybrid", "als", "item_cf")
 MAX_MONEY = 1_000_000_000_000  # in micros it has to fit into Postgres' bigint
 MAX_EXCLUDED, MAX_BULK = 1_000, 1_000
 ModelType = Literal["hybrid", "als", "item_cf"]
-Source = Literal["als", "item_cf", "hybrid", "popularity", "session", "similar"]
+Source = Literal[
+    "pinned", "als", "item_cf", "popularity", "personal", "linear", "transitions", "session", "basket", "content",
+    "similar", "hybrid",
+]  # fmt: skip
 Fallback = Literal["session", "popular_in_category", "popular", "topped_up"]
 
 
@@ -88,7 +91,10 @@ class Recommendation(Answered):
     confidence_score: Confidence
     item_price: Price
     recommendation_reason: str = Field(description="Counted from the person's own history, or why it stands in.")
-    model_source: Source = Field(description="What put this product here.")
+    model_source: Source = Field(
+        description="What put this product here: pinned by the shop; the model with the largest part of its score; "
+        "popularity, session or similar where that stands in or beside; hybrid: published before this was told."
+    )
 
 
 class PersonalList(Answered):

@@ -34,6 +34,7 @@ _COPIED: dict[str, pl.DataType] = {
     "price": pl.Float64(),  # 53 bits hold every price of the contract to the millionth
     **dict.fromkeys(("category", "reason_code", "reason"), pl.String()),
     "purchased": pl.String(),  # t or f
+    "model_source": pl.String(),
 }
 # In one pass, so that a backslash that was in the text does not become half of another escape.
 _ESCAPES = {r"\\": "\\", r"\t": "\t", r"\n": "\n", r"\r": "\r", r"\b": "\b", r"\f": "\f", r"\v": "\v"}
@@ -201,6 +202,7 @@ def _shaped(copied: pl.DataFrame, wanted: Wanted, facts: Mapping[str, Any]) -> p
         "reason_code",
         "reason",
         (pl.col("purchased") == "t").alias("purchased"),
+        "model_source",
         "recommendation_id",
         pl.lit(facts["model_version"]).alias("model_version"),
         pl.lit(facts["generation"], dtype=pl.Int64).alias("generation"),

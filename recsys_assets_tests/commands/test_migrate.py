@@ -75,7 +75,8 @@ def test_a_newer_database_is_refused_everywhere(stores: Stores, run: Callable[..
 
 
 BACK_TO_7 = """
-    DROP VIEW live_offers, live_copy, live_plans;
+    DROP VIEW live_offers, live_copy, live_plans, live_lists;
+    ALTER TABLE lists DROP COLUMN model_sources;
     DROP TABLE plans, copy_texts;
     ALTER TABLE generations DROP COLUMN planning;
     DELETE FROM schema_version WHERE version >= 8

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_assets.columns import MEMBERS
-from recsys_assets.logic.audit import Audit, audit
+from recsys_assets.logic.audit import Audit, audit, audit_sources
 from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.interactions import interactions
 from recsys_assets.logic.item_stats import item_stats
@@ -44,7 +44,7 @@ def listed(made: pl.DataFrame, tuning: Tuning = TUNING) -> pl.DataFrame:
         .join(owned, on=["person_key", "product_id"], how="left")
         .with_columns(pl.col("similar_owned").fill_null(0), pl.col("purchases").is_not_null().alias("purchased"))
         .with_columns(pl.lit(1.0, pl.Float32).alias("score"))
-        .with_columns(pl.lit(None, pl.Float32).alias(name) for name in MEMBERS)
+        .with_columns(*(pl.lit(None, pl.Float32).alias(name) for name in MEMBERS), pl.lit("als").alias("model_source"))
     )
     stats = item_stats(made, facts, PRICE_TIERS.empty(), AS_OF, tuning)
     ranking = Ranking(
@@ -165,3 +165,35 @@ def test_the_auditor_agrees_on_any_shop(lines: list[tuple[str, str, str, int, in
         )
     )
     assert audited(listed(made), made).false == ()
+
+
+WEIGHTS = {"all": {"als": 0.5, "item_cf": 0.25, "personal": 0.0}, "new": {"popularity": 1.0}}
+
+
+def sourced(**other: object) -> pl.DataFrame:
+    """One row whose loudest member is item_cf: .25 × 1 against .5 × .4."""
+    row = {"person_key": "p", "product_id": "a", "als": 0.4, "item_cf": 1.0, "personal": 1.0, "popularity": 0.5}
+    return pl.DataFrame([row | {"model_source": "item_cf"} | other])
+
+
+@pytest.mark.parametrize(
+    ("lists", "baskets", "true"),
+    [
+        (sourced(), 1, True),
+        (sourced(model_source="als"), 1, False),
+        (sourced(model_source="personal"), 1, False),  # has no weight
+        (sourced(model_source=None), 1, False),
+        (sourced(als=0.5, model_source="als"), 1, True),  # as loud as the other
+        (sourced(item_cf=None, model_source="als"), 1, True),
+        (sourced(), 0, False),  # weights of their own
+        (sourced(model_source="popularity"), 0, True),
+        (sourced(product_id="pin"), 1, False),
+        (sourced(product_id="pin", model_source="pinned"), 1, True),
+        (sourced(model_source="pinned"), 1, False),
+    ],
+)
+def test_a_source_is_the_loudest_member_or_the_pin(lists: pl.DataFrame, baskets: int, true: bool) -> None:
+    made = audit_sources(lists, WEIGHTS, {"p": baskets}, (1, 4, 20), ("pin",))
+    assert made.checked == 1
+    assert (not made.false) is true
+    assert str(made).startswith("1 sources recomputed" if true else "1 of 1 sources do not follow")

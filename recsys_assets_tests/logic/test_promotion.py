@@ -1,10 +1,11 @@
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 
-from recsys_assets.logic.promotion import Compared, ListFacts, churn, decide, judge, table
-from recsys_assets.tables import CATALOG, COMPARISONS, MICROS, PROMOTION
+from recsys_assets.logic.promotion import BASELINES, STRETCH, Compared, ListFacts, churn, decide, judge, table
+from recsys_assets.tables import CATALOG, COMPARISONS, EVALUATION, MICROS, PROMOTION
 from recsys_assets.tuning import Promotion
 from recsys_assets_tests.models.builders import rows
 
@@ -13,7 +14,7 @@ LIVE = ListFacts(
     people=100, products=60, length=10.0, tiers={"budget": 0.5, "mid": 0.3, "premium": 0.2}, price=5.0 * MICROS,
     out_of_stock=0.0,
 )  # fmt: skip
-EVEN = Compared("champion", "NDCG@10", 0.0, -0.01, 0.01, 500)
+EVEN = Compared("champion", "NDCG@10", 0.0, -0.01, 0.01, 500, 0.3)
 
 
 def failed(today: ListFacts = LIVE, **other: object) -> list[str]:
@@ -27,13 +28,65 @@ def test_lists_like_the_live_ones_pass() -> None:
     assert failed() == []
 
 
-@pytest.mark.parametrize("baseline", ["popularity", "champion"])
-def test_only_an_interval_that_lies_below_zero_is_worse(baseline: str) -> None:
-    assert failed(compared={baseline: replace(EVEN, difference=-0.02, low=-0.03, high=-0.001)}) == [
-        f"no_worse_than_{baseline}"
-    ]
-    assert failed(compared={baseline: replace(EVEN, difference=-0.02, low=-0.03, high=0.0)}) == []
-    assert failed(compared={baseline: replace(EVEN, difference=-0.02, low=-0.03, high=-0.001, people=29)}) == []
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_worse_is_a_loss_beyond_chance_that_may_be_more_than_the_margin(baseline: str) -> None:
+    """Of .3, .006 may be lost."""
+
+    def refused(difference: float, low: float, high: float, people: int = 500) -> bool:
+        found = replace(EVEN, difference=difference, low=low, high=high, people=people)
+        return failed(compared={baseline: found}) == [f"no_worse_than_{baseline}"]
+
+    assert refused(-0.02, -0.03, -0.01)
+    assert not refused(-0.02, -0.03, -0.01, people=29)
+    assert not refused(-0.02, -0.03, 0.0)  # it may be chance
+    assert not refused(-0.02, -0.03, -0.004)  # nor is that certain: once in 40 nights is too often
+    assert not refused(-0.003, -0.005, -0.001)  # certain, and small
+    assert not refused(-0.02, -0.5, 0.4)
+
+
+def nightly(
+    people: int, nights: int, loss: float, noise: float, knobs: Promotion = KNOBS, seed: int = 1
+) -> tuple[list[int], list[int]]:
+    """Nights on which ``champion``, and ``reference``, refuse: each night's recipe loses ``loss`` to the one before it.
+
+    Each night asks other people, as the test window moves on. A person's NDCG differs between two recipes by ``noise``
+    (a standard deviation), of which most people have none: their lists are the same.
+    """
+    random = np.random.default_rng(seed)
+    refused: dict[str, list[int]] = {"champion": [], "reference": []}
+    for night in range(1, nights + 1):
+        found = {}
+        for baseline, total in (("champion", loss), ("reference", loss * night)):
+            other = random.random(people) < 0.3
+            values = np.where(other, random.normal(0, noise / 0.3**0.5, people), 0.0) - total
+            middle, half = float(values.mean()), 1.96 * float(values.std()) / people**0.5
+            found[baseline] = Compared(baseline, "NDCG@10", middle, middle - half, middle + half, people, 0.3)
+        rules = failed(compared=found, knobs=knobs)
+        for baseline in found:
+            if f"no_worse_than_{baseline}" in rules:
+                refused[baseline].append(night)
+    return refused["champion"], refused["reference"]
+
+
+@pytest.mark.parametrize(("people", "noise"), [(144, 0.06), (2_000, 0.1), (20_000, 0.1)])
+def test_twenty_small_nightly_losses_are_stopped(people: int, noise: float) -> None:
+    """Of .3, .0015 a night: held against the live recipe each passes, and after 20 nights a tenth would be lost."""
+    by_champion, by_reference = nightly(people, 20, 0.0015, noise)
+    assert len(by_champion) <= 1  # one of 20 nights may look worse than it is
+    assert by_reference
+    # Nothing is served that is worse than the margin and what chance can hide of so many people.
+    hidden = 2 * STRETCH * 1.96 * noise / people**0.5
+    assert min(by_reference) * 0.0015 <= 0.006 + hidden
+
+
+@pytest.mark.parametrize("people", [40, 144, 5_000])
+def test_an_equal_recipe_is_stopped_on_at_most_one_night_of_a_hundred(people: int) -> None:
+    """By either rule, without any margin to help; with it, large shops are never stopped."""
+    nights = 600
+    strict = nightly(people, nights, 0.0, 0.06, Promotion(margin=0.0))
+    assert len({*strict[0], *strict[1]}) <= 0.02 * nights
+    by_margin = nightly(people, nights, 0.0, 0.06)
+    assert len({*by_margin[0], *by_margin[1]}) <= (0 if people == 5_000 else 0.02) * nights
 
 
 def test_everybody_the_same_list_is_too_little_coverage_and_too_much_change() -> None:
@@ -76,7 +129,8 @@ def test_every_rule_says_what_it_found() -> None:
     assert told["churn"] == "50.0% of the live places hold a product that today's list lacks (at most 90.0%)"
     assert told["people"] == "people with a list: 90, 0.90 times the live 100 (at least 0.8)"
     assert told["no_worse_than_champion"] == (
-        "NDCG@10 on the test window differs from that of champion by +0.0000 [-0.0100, +0.0100], paired over 500 people"
+        "NDCG@10 on the test window differs from that of champion by +0.0000 [-0.0100, +0.0100], paired over 500 "
+        "people; 0.0060 may be lost"
     )
     assert told["no_worse_than_popularity"].endswith("the shop is too young for a test window")
     frame = table(made)
@@ -142,7 +196,15 @@ def test_what_is_compared_is_the_published_lists_on_the_test_window() -> None:
             for baseline in ("popularity", "champion")
         ],
     )
-    found = Compared.among(made, "ndcg", 10)
+    figures = rows(
+        EVALUATION,
+        [
+            {"split": split, "model": model, "target": target, "metric": "ndcg", "k": 10, "value": value}
+            for split, target, value in (("test", "all", 0.3), ("test", "new", 0.1), ("validation", "all", 0.2))
+            for model in ("popularity", "champion")
+        ],
+    )
+    found = Compared.among(made, figures, "ndcg", 10)
     assert set(found) == {"popularity", "champion"}
-    assert found["champion"] == Compared("champion", "NDCG@10", 0.1, 0.0, 0.2, 9)
-    assert Compared.among(made, "ndcg", 5) == {}
+    assert found["champion"] == Compared("champion", "NDCG@10", 0.1, 0.0, 0.2, 9, 0.3)
+    assert Compared.among(made, figures, "ndcg", 5) == {}

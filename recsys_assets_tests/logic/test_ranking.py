@@ -66,6 +66,13 @@ def test_unknown_and_not_recommendable_products_are_out() -> None:
     assert made["product_id"].to_list() == ["a"]
 
 
+def test_what_the_shop_pinned_is_there_by_its_rule_and_the_rest_by_level_1() -> None:
+    tuning = TUNING.model_copy(update={"pins": ("new", "b")})
+    given = [candidate("p", name, 0.5) | {"model_source": source} for name, source in (("a", "als"), ("b", "item_cf"))]
+    made = ranked(given, {"a": None, "b": None, "new": None}, tuning=tuning)
+    assert made.select("product_id", "model_source").rows() == [("new", "pinned"), ("b", "pinned"), ("a", "als")]
+
+
 def test_confidence_is_read_off_the_curve_of_its_kind() -> None:
     made = ranked([candidate("p", "a", 1.0, purchased=True), candidate("p", "b", 0.5)], {"a": None, "b": None})
     assert made["confidence"].to_list() == pytest.approx([0.4, 0.05])

@@ -37,6 +37,9 @@ def test_a_row_is_the_sum_of_its_members() -> None:
     total = sum(np.float32(weights[name]) * made[name].to_numpy() for name in DEFAULT)
     np.testing.assert_allclose(made["score"].to_numpy(), total, atol=2e-6)
     assert made["score"].is_not_nan().all()
+    parts = np.stack([weights[name] * made[name].to_numpy() for name in DEFAULT])
+    assert made["model_source"].to_list() == [DEFAULT[place] for place in parts.argmax(axis=0)]
+    assert set(made["model_source"]) == set(DEFAULT)
 
 
 def test_the_block_changes_at_most_the_last_digit() -> None:

@@ -86,7 +86,7 @@ def test_filters_leave_what_they_say_in_the_rows_order(shop: Shop, one: Asking) 
                 assert product["confidence"] == pytest.approx(each["confidence"])
                 assert (product["price_micros"], product["category"]) == (each["price_micros"], each["category"])
                 assert (product["purchased"], product["source"], product["reason"]) == (
-                    each["purchased"], "hybrid", "mine",
+                    each["purchased"], "basket", "mine",
                 )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def test_a_member_orders_the_whole_row_and_leaves_out_what_it_does_not_know(shop
     assert ids(few)[: len(expected)] == expected
     assert len(few.products) <= 30
     assert few.fallback == "topped_up"
-    assert {p["source"] for p in few.products} == {"item_cf", "hybrid"}  # nothing popular costs so little
+    assert {p["source"] for p in few.products} == {"item_cf", "basket"}  # nothing popular costs so little
 
 
 def test_what_is_too_short_is_filled_with_what_is_popular_under_the_same_filters(shop: Shop, one: Asking) -> None:
@@ -119,7 +119,7 @@ def test_what_is_too_short_is_filled_with_what_is_popular_under_the_same_filters
     popular = [name(n) for n in range(900, 930) if name(n) not in (*mine, name(910), name(900))]
     assert ids(answer) == (mine + popular)[:20]
     assert all(low <= p["price_micros"] <= high for p in answer.products)
-    assert [p["source"] for p in answer.products] == ["hybrid"] * len(mine) + ["popularity"] * (20 - len(mine))
+    assert [p["source"] for p in answer.products] == ["basket"] * len(mine) + ["popularity"] * (20 - len(mine))
     scores = [p["score"] for p in answer.products]
     assert scores == sorted(scores, reverse=True)
     # What they are known to have bought does not come back as something popular.
@@ -197,7 +197,7 @@ def test_a_visit_that_no_night_has_seen_is_answered_from_what_follows(one: Askin
     known = one.answer("3", recent=(name(10),), limit=50)
     assert (known.fallback, known.hit, known.recommendation_id) == (None, True, own.recommendation_id)
     assert known.products[0]["id"] in {ids(own)[0], name(11)}
-    assert {p["source"] for p in known.products} == {"hybrid", "session"}
+    assert {p["source"] for p in known.products} == {"basket", "session"}
 
 
 def test_both_stores_and_a_bulk_give_the_same_answers(shop: Shop, one: Asking) -> None:
@@ -226,7 +226,7 @@ def test_without_postgres_what_redis_serves_is_filtered_and_filled(shop: Shop) -
     with asking(without_postgres(shop[0])) as one:
         als = one.answer("7", model="als")
         assert ids(als) == [each["product_id"] for each in rows[:10]]  # the members stand in the record alone
-        assert (als.fallback, als.store, {p["source"] for p in als.products}) == ("topped_up", "redis", {"hybrid"})
+        assert (als.fallback, als.store, {p["source"] for p in als.products}) == ("topped_up", "redis", {"basket"})
         short = one.answer("7", exclude=tuple(each["product_id"] for each in rows[:45]))
         assert ids(short)[:5] == [each["product_id"] for each in rows[45:50]]
         assert (short.fallback, len(short.products)) == ("topped_up", 10)

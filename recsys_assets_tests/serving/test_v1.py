@@ -54,11 +54,11 @@ def test_get_and_post_give_the_list_of_the_contract(stores: Stores) -> None:
         got = client.get(path("7"), headers=allowed)
         assert got.json()["recommendations"][:3] == [
             {"item_id": "a", "relevance_score": 1.0, "confidence_score": 0.5, "item_price": 2.49,
-             "recommendation_reason": "why a", "model_source": "hybrid"},
+             "recommendation_reason": "why a", "model_source": "pinned"},
             {"item_id": "b", "relevance_score": 0.5, "confidence_score": 0.5, "item_price": 10.0,
-             "recommendation_reason": "why b", "model_source": "hybrid"},
+             "recommendation_reason": "why b", "model_source": "als"},
             {"item_id": ODD, "relevance_score": 0.333333, "confidence_score": 0.5, "item_price": 1.000001,
-             "recommendation_reason": f"why {ODD}", "model_source": "hybrid"},
+             "recommendation_reason": f"why {ODD}", "model_source": "item_cf"},
         ]  # fmt: skip
         assert got.json()["user_info"] == {
             "user_id": "7", "user_type": "loyal", "spending_segment": "high", "total_purchases": 40,
@@ -108,7 +108,7 @@ def test_a_list_that_was_filled_up_says_so(stores: Stores) -> None:
     with api(stores.settings) as client:
         found = listed(client.post(LIST, json={"user_id": "7", "exclude": ["b"], "price_range_max": 9}))
         assert [(one.item_id, one.model_source) for one in found.recommendations] == [
-            ("a", "hybrid"), (ODD, "popularity"), ("d", "popularity"),
+            ("a", "pinned"), (ODD, "popularity"), ("d", "popularity"),
         ]  # fmt: skip
         assert (found.fallback_used, found.fallback, found.primary_model) == (True, "topped_up", "hybrid")
 

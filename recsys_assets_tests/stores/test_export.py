@@ -17,7 +17,7 @@ from recsys_assets_tests.published import DAY, ODD, Stores, frames
 
 COLUMNS = [
     "person_key", "rank", "position", "product_id", "score", "confidence", "price", "currency", "category",
-    "reason_code", "reason", "purchased", "recommendation_id", "model_version", "generation", "day",
+    "reason_code", "reason", "purchased", "model_source", "recommendation_id", "model_version", "generation", "day",
 ]  # fmt: skip
 OVERRIDES = {"day": pl.Date, "score": pl.Float32, "confidence": pl.Float32, "model_version": pl.String}
 
@@ -51,8 +51,9 @@ def test_a_row_per_person_and_place(stores: Stores, tmp_path: Path, file_format:
     assert rows[2] == {
         "person_key": stores.key("1"), "rank": 3, "position": 3, "product_id": ODD, "confidence": 0.5,
         "score": pl.Series([1 / 3], dtype=pl.Float32)[0], "price": 0.00001, "currency": "EUR", "category": "x > y",
-        "reason_code": "code", "reason": f"why {ODD}", "purchased": False, "model_version": "1",
-        "recommendation_id": rows[0]["recommendation_id"], "generation": made.generation, "day": DAY,
+        "reason_code": "code", "reason": f"why {ODD}", "purchased": False, "model_source": "item_cf",
+        "model_version": "1", "recommendation_id": rows[0]["recommendation_id"], "generation": made.generation,
+        "day": DAY,
     }  # fmt: skip
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert [path.name for path in out.parent.iterdir()] == [out.name]

@@ -3,7 +3,12 @@ SELECT a.key, s.mark IS NOT NULL AS suppressed, replace(l.recommendation_id::tex
        cardinality(l.product_ids) AS candidates, p.products, p.members
 FROM unnest(%(keys)s::uuid[], %(marks)s::uuid[]) AS a (key, mark)
 LEFT JOIN suppressions s ON s.mark = a.mark
-LEFT JOIN lists l ON l.generation = %(generation)s AND l.person_key = a.key AND s.mark IS NULL
+-- A schema before 10 has no model_sources: there the name means the column of this row of nothing.
+CROSS JOIN (SELECT NULL::smallint[] AS model_sources) older
+LEFT JOIN LATERAL (
+    SELECT own.*, model_sources AS sources FROM lists own
+    WHERE own.generation = %(generation)s AND own.person_key = a.key AND s.mark IS NULL
+) l ON true
 LEFT JOIN LATERAL (
     SELECT json_build_object(
         'id', json_agg(c.id ORDER BY c.position, c.rank), 'score', json_agg(c.score ORDER BY c.position, c.rank),
@@ -11,12 +16,13 @@ LEFT JOIN LATERAL (
         'price_micros', json_agg(c.price_micros ORDER BY c.position, c.rank),
         'category', json_agg(c.category ORDER BY c.position, c.rank),
         'confidence', json_agg(c.confidence ORDER BY c.position, c.rank),
-        'purchased', json_agg(c.purchased ORDER BY c.position, c.rank)) AS products,
+        'purchased', json_agg(c.purchased ORDER BY c.position, c.rank),
+        'source', json_agg(c.source ORDER BY c.position, c.rank)) AS products,
         json_build_object(
             'als', json_agg(c.als ORDER BY c.position, c.rank),
             'item_cf', json_agg(c.item_cf ORDER BY c.position, c.rank)) AS members
     FROM unnest(l.product_ids, l.scores, l.reasons, l.prices_micros, l.categories, l.confidence, l.purchased,
-                l.als, l.item_cf, l.positions) WITH ORDINALITY
-         AS c (id, score, reason, price_micros, category, confidence, purchased, als, item_cf, position, rank)
+                l.sources, l.als, l.item_cf, l.positions) WITH ORDINALITY
+         AS c (id, score, reason, price_micros, category, confidence, purchased, source, als, item_cf, position, rank)
     WHERE %(deep)s OR c.position IS NOT NULL
 ) p ON l.person_key IS NOT NULL
