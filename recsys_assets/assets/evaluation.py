@@ -1,19 +1,21 @@
 """Clean events → choices from the validation window, figures of the test window (promise 6)."""
 
 import json
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache, partial
 
 import dagster as dg
 import polars as pl
 
-from recsys_assets.assets.features import PAST_EVENTS, catalog_as_of, opted_out, past_events
+from recsys_assets.assets.features import PAST_EVENTS, catalog_as_of, links, opted_out
 from recsys_assets.assets.quality import spec
 from recsys_assets.assets.stage import stage
 from recsys_assets.assets.tuned import tuned
 from recsys_assets.errors import NotFoundError
 from recsys_assets.logic.choices import Choices
-from recsys_assets.logic.identities import identities, merged, of_somebody
+from recsys_assets.logic.outliers import usable
 from recsys_assets.logic.split import origins, windows
 from recsys_assets.models.calibration import calibration_markdown
 from recsys_assets.models.evaluation import evaluate
@@ -22,25 +24,42 @@ from recsys_assets.models.recipe import Recipe
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.plots import gains_by_history, markdown_image, metrics_by_model
 from recsys_assets.resources import Shop
+from recsys_assets.stores.lake import days_between
 from recsys_assets.stores.live import live
 from recsys_assets.stores.postgres import Postgres
-from recsys_assets.tables import CALIBRATION, CATALOG, COMPARISONS, EVALUATION, SLICES
+from recsys_assets.tables import CALIBRATION, CATALOG, CLEAN_EVENTS, COMPARISONS, EVALUATION, SLICES
 
 
 def recommendable(shop: Shop, day: date) -> list[str]:
     """Product ids that may be listed on ``day``."""
-    known = shop.lake.read(CATALOG, day).filter(pl.col.not_recommendable.is_null())
-    return known["product_id"].sort().to_list()
+    return offered(shop.lake.read(CATALOG, day))
 
 
-def evaluated_events(shop: Shop, day: date) -> pl.DataFrame:
-    """What models see of the window, under the links that were known before any held-out day (promise 6)."""
-    events, knobs = past_events(shop, day), shop.tuning.evaluation
-    oldest = origins(day, knobs.holdout_days, knobs.origins)[-1]
-    cutoff = windows(oldest, knobs.holdout_days)["validation"].cutoff
-    shared, apart = shop.lake.tombstones().shared, shop.suppressions.asked()
-    known = identities(events, cutoff, shop.tuning.window_days, shared, apart, shop.home.keys.mark)
-    return of_somebody(merged(events, known), known, opted_out(shop, events))
+def offered(catalog: pl.DataFrame) -> list[str]:
+    """Product ids that table CATALOG lets be listed, in order."""
+    return catalog.filter(pl.col.not_recommendable.is_null())["product_id"].sort().to_list()
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What windows of the past are made of: each as it was known at the end of its own cut-off (promise 6)."""
+
+    events: pl.DataFrame
+    links: Callable[[pl.DataFrame | pl.LazyFrame, date], pl.DataFrame]
+    products: Callable[[date], pl.DataFrame]
+
+    def recommendable(self, cutoff: date) -> list[str]:
+        """Product ids that could be listed at the end of ``cutoff``."""
+        return offered(self.products(cutoff))
+
+
+def evaluated(shop: Shop, day: date, window_days: int) -> Evaluated:
+    """Of the windows of ``day``, each of which looks back ``window_days`` at most."""
+    knobs = shop.tuning.evaluation
+    oldest = windows(origins(day, knobs.holdout_days, knobs.origins)[-1], knobs.holdout_days)["validation"].before()
+    first = max(oldest.cutoff - timedelta(window_days - 1), shop.home.config.first_day)
+    events = usable(shop.lake.scan(CLEAN_EVENTS, days_between(first, day))).collect()
+    return Evaluated(events, links(shop, opted_out(shop, events)), cache(partial(catalog_as_of, shop)))
 
 
 def read_choices(shop: Shop, day: date) -> Choices:
@@ -80,13 +99,18 @@ def evaluation(
         day, lake = day_of(context), shop.lake
         recipe, named = champion(shop)
         context.log.info(f"champion: {named}")
+        knobs = tuned(shop, day)
+        longest = max(knobs.window_days, recipe.tuning.window_days if recipe else 0)
+        known = evaluated(shop, day, longest)
         result = evaluate(
-            evaluated_events(shop, day),
+            known.events,
             day,
-            recommendable(shop, day),
-            tuned(shop, day),
-            products=lambda cutoff: catalog_as_of(shop, cutoff),
+            known.recommendable,
+            knobs,
+            links=known.links,
+            products=known.products,
             champion=recipe,
+            older=lambda last: tuned(shop, last),
             threads=shop.settings.threads,
             progress=context.log.info,
         )

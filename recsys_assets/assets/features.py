@@ -1,6 +1,6 @@
 """Clean events and catalogue → sessions per day; catalogue, tiers, statistics, profiles, interactions as of a day."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date, timedelta
 
 import dagster as dg
@@ -17,7 +17,7 @@ from recsys_assets.logic import repurchase as repurchase_logic
 from recsys_assets.logic import sessions as sessions_logic
 from recsys_assets.logic import steps as steps_logic
 from recsys_assets.logic.erasure import keys_of, marked
-from recsys_assets.logic.identities import merged, merged_people, of_somebody
+from recsys_assets.logic.identities import identities, merged, merged_people, of_somebody
 from recsys_assets.logic.outliers import usable
 from recsys_assets.partitions import DAY, RANGE_IN_ONE_RUN, day_of, days_back, upstream_window, window_of
 from recsys_assets.plots import markdown_image, sessions_per_day
@@ -69,6 +69,23 @@ def opted_out(shop: Shop, events: pl.DataFrame) -> set[str]:
     return marked(keys_of(events, ("user_key", "anon_key")), shop.suppressions.marks(), shop.home.keys.mark)
 
 
+def links(shop: Shop, out: Collection[str]) -> Callable[[pl.DataFrame | pl.LazyFrame, date], pl.DataFrame]:
+    """Events and a day → the same under the links that were known by the day, as `events_to_learn_from` has them.
+
+    Args:
+        shop: whose shared devices and opt-outs of today are left out (promise 5).
+        out: keys of everybody who is suppressed today.
+    """
+    shared, apart = shop.lake.tombstones().shared, shop.suppressions.asked()
+    days, mark = shop.tuning.window_days, shop.home.keys.mark
+
+    def linked(events: pl.DataFrame | pl.LazyFrame, day: date) -> pl.DataFrame:
+        known = identities(events, day, days, shared, apart, mark)
+        return of_somebody(merged(events.lazy().collect(), known), known, out)
+
+    return linked
+
+
 def events_to_learn_from(shop: Shop, as_of: date) -> pl.DataFrame:
     """The same without people who opted out, and without what nobody can be told to have done: what models see.
 
@@ -83,8 +100,9 @@ def catalog_as_of(shop: Shop, as_of: date) -> pl.DataFrame:
     known = days_between(shop.home.config.first_day, as_of)  # a product may be older than the window
     landed = shop.lake.scan_landed(LANDING_CATALOG, known).collect()
     rates = shop.lake.landed_until(LANDING_RATES, as_of)
+    sold = usable(shop.lake.scan(CLEAN_EVENTS, window_days(shop, as_of))).select(catalog_logic.LOOKED_AT).collect()
     return catalog_logic.catalog(
-        landed, past_events(shop, as_of), as_of, rates, shop.home.config.currency,
+        landed, sold, as_of, rates, shop.home.config.currency,
         bans=shop.tuning.bans, stock_at_least=shop.tuning.stock_at_least,
     )  # fmt: skip
 

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from recsys_assets.assets.evaluation import evaluated_events, recommendable
-from recsys_assets.assets.features import PAST_EVENTS, catalog_as_of
+from recsys_assets.assets.evaluation import evaluated
+from recsys_assets.assets.features import PAST_EVENTS
 from recsys_assets.assets.stage import stage
 from recsys_assets.assets.tuned import FOLDER, WINNER
 from recsys_assets.logic.split import windows
@@ -26,12 +26,13 @@ def knob_search(context: dg.AssetExecutionContext, shop: Shop) -> dg.Materialize
     with stage() as metadata:
         day = day_of(context)
         window = windows(day, shop.tuning.evaluation.holdout_days)["validation"]
+        known = evaluated(shop, day, shop.tuning.window_days)
         found = search(
-            evaluated_events(shop, day),
+            known.links(known.events, window.cutoff),
             window,
-            recommendable(shop, day),
+            known.recommendable(window.cutoff),
             shop.tuning,
-            products=catalog_as_of(shop, window.cutoff),
+            products=known.products(window.cutoff),
             threads=shop.settings.threads,
             progress=context.log.info,
         )

@@ -8,6 +8,11 @@ import polars as pl
 from recsys_assets.logic.rates import converted, with_rate
 from recsys_assets.tables import CATALOG
 
+# Of table CLEAN_EVENTS.
+LOOKED_AT = (
+    "event_id", "event_type", "event_time", "event_date", "product_id", "unit_price_micros", "list_price_micros",
+    "currency",
+)  # fmt: skip
 _PRICE = pl.col("unit_price_micros")
 
 

@@ -6,21 +6,22 @@ everything is fitted anew up to one holdout back and measured on the last one, o
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
 
 from recsys_assets.logic.bootstrap import interval, resampled_means
 from recsys_assets.logic.choices import Choices
-from recsys_assets.logic.metrics import METRICS, PerPerson, per_person
+from recsys_assets.logic.metrics import METRICS, NOTHING, PerPerson, per_person
 from recsys_assets.logic.split import Window, origins, windows
 from recsys_assets.models import make_blend, slices
 from recsys_assets.models.blend import Blend
 from recsys_assets.models.calibration import calibration_figures, put_forward
 from recsys_assets.models.choosing import Progress, choice_k, choose, lists_of
-from recsys_assets.models.holdout import TARGETS, Holdout, Lists, holdout, holdout_before
-from recsys_assets.models.leaks import impossible, leaks
+from recsys_assets.models.fused import values_at
+from recsys_assets.models.holdout import TARGETS, Holdout, Listed, Lists, holdout, holdout_before
+from recsys_assets.models.leaks import impossible, leaks, same_training
 from recsys_assets.models.list_figures import COVERAGE, ListFigures
 from recsys_assets.models.recipe import Recipe
 from recsys_assets.models.tried import chosen_lists
@@ -64,22 +65,26 @@ class Evaluation:
     ) -> "Evaluation":
         """The figures of one more window."""
         metrics, comparisons = _figures(split, held, lists, tuning, products)
+        # The champion may know products that this window's training does not: its ceiling is another one.
+        own = {key: listed for key, listed in lists.items() if key[0] != "champion"}
         return replace(
             self,
             metrics=pl.concat([self.metrics, metrics]),
             comparisons=pl.concat([self.comparisons, comparisons]),
-            doubts=(*self.doubts, *(f"{split}: {doubt}" for doubt in impossible(lists, held, tuning))),
+            doubts=(*self.doubts, *(f"{split}: {doubt}" for doubt in impossible(own, held, tuning))),
         )
 
 
 def evaluate(
     events: pl.DataFrame | pl.LazyFrame,
     as_of: date,
-    recommendable: Sequence[str],
+    recommendable: Callable[[date], Sequence[str]],
     tuning: Tuning,
     *,
+    links: Callable[[pl.LazyFrame, date], pl.DataFrame | pl.LazyFrame] = lambda events, _: events,
     products: Callable[[date], pl.DataFrame | None] = lambda _: None,
     champion: Recipe | None = None,
+    older: Callable[[date], Tuning] | None = None,
     threads: int = 0,
     progress: Progress = lambda _: None,
 ) -> Evaluation:
@@ -89,8 +94,8 @@ def evaluate(
     Targets: ``new`` products were not bought before the cut-off (lists leave the bought ones out), ``repeat`` ones were
     (lists hold nothing else), ``all`` is both. Models: every member (on a test window those of the default blend
     and those that a choice asks), ``blend`` (default weights, no repeat weight), ``weights`` and ``learned`` (where
-    they were tried), ``published`` (what the choices would publish), ``champion`` (what an earlier day's would, fitted
-    on the same days),
+    they were tried), ``published`` (what the choices would publish), ``champion`` (what an earlier day's would, by its
+    own knobs, fitted up to the same day),
     ``random`` and ``ceiling`` (all hits first). Metrics beside those at K: ``auc`` (of the whole ranking, so that K is
     0), ``novelty`` in bits, ``diversity``, shares of price tiers, and three without an interval: ``coverage``, which is
     of everybody's lists together, and ``calibration_error`` and ``brier``, which are of all candidates of everybody
@@ -102,72 +107,130 @@ def evaluate(
     Args:
         events: table CLEAN_EVENTS, the days up to ``as_of``; later ones are not looked at.
         as_of: last day of the test window.
-        recommendable: product ids that may be listed; purchases of others do not count.
+        recommendable: product ids that could be listed at the end of a window's cut-off, by the catalogue of that day;
+            purchases of others do not count. A product that sells out in the window could be listed before it.
         tuning: all knobs.
+        links: events and a cut-off → the same events under the links between people's keys that were known by it.
         products: table CATALOG as of a cut-off, so that no product is known before its day; what is said of products
             is told to models, and gives diversity and price tiers.
         champion: what the live lists are made by.
+        older: the knobs of an older test window, by its last day: none was tuned on it. Default: ``tuning``.
         threads: 0 = all cores; never changes a result.
         progress: called with one line per step.
     """
     made = Evaluation(EVALUATION.empty(), COMPARISONS.empty(), Choices.unchosen(tuning))
+
+    def known(cutoff: date, days: int) -> pl.DataFrame:
+        """So many days up to the cut-off and what came after it, under the links of the cut-off."""
+        return links(events.lazy(), cutoff).lazy().filter(_since(cutoff, days)).collect()
+
+    def again(cutoff: date, days: int) -> pl.DataFrame:
+        """The same, made of nothing but the days up to the cut-off."""
+        seen = events.lazy().filter(pl.col("event_date") <= cutoff)
+        return links(seen, cutoff).lazy().filter(_since(cutoff, days)).collect()
+
     for place, day in enumerate(origins(as_of, tuning.evaluation.holdout_days, tuning.evaluation.origins)):
-        spans = windows(day, tuning.evaluation.holdout_days)
-        choices = Choices.unchosen(tuning)
-        known = products(spans["validation"].cutoff)
-        validation = holdout(events, spans["validation"], recommendable, tuning, known)
+        own = older(day) if place and older is not None else tuning
+        spans = windows(day, own.evaluation.holdout_days)
+        choices = Choices.unchosen(own)
+        window = spans["validation"]
+        seen, facts = known(window.cutoff, own.window_days), products(window.cutoff)
+        validation = holdout(seen, window, recommendable(window.cutoff), own, facts)
         if validation is not None:
-            early = slices.all_beginners(validation, events, spans["validation"], tuning)
-            before = holdout_before(events, spans["validation"], recommendable, tuning, products)
-            choices, lists = choose(validation, tuning, threads, progress, early, before)
-            wrong = leaks(validation, events, spans["validation"], tuning)
+            early = slices.all_beginners(validation, seen, window, own)
+            past = window.before().cutoff
+            before = holdout_before(known(past, own.window_days), window, recommendable(past), own, products)
+            choices, lists = choose(validation, own, threads, progress, early, before)
+            wrong = leaks(validation, again(window.cutoff, own.window_days), window, own, facts)
             made = replace(made, leaks=(*made.leaks, *wrong))
             if not place:
-                made = made.with_window("validation", validation, lists, tuning, known)
+                made = made.with_window("validation", validation, lists, own, facts)
         if not place:
             made = replace(made, choices=choices)
-        known = products(spans["test"].cutoff)
-        test = holdout(events, spans["test"], recommendable, tuning, known)
+        window = spans["test"]
+        seen, facts = known(window.cutoff, own.window_days), products(window.cutoff)
+        test = holdout(seen, window, recommendable(window.cutoff), own, facts)
         if test is None:
             break
         split = f"test-{place}" if place else "test"
-        progress(f"{split}: fitting on days up to {spans['test'].cutoff}")
-        blend = make_blend(tuning, replace(choices, repeats_allowed=False), threads, every=True)
+        progress(f"{split}: fitting on days up to {window.cutoff}")
+        blend = make_blend(own, replace(choices, repeats_allowed=False), threads, every=True)
         blend.fit(test.train)
         progress(f"{split}: ranking for {len(test.history.person_keys)} people")
-        lists = lists_of(test, blend, choices, tuning, threads, whole=True)
+        lists = lists_of(test, blend, choices, own, threads, whole=True)
         if champion is not None and not place:
             progress(f"{split}: the champion")
-            lists |= _champion_lists(test, lists, Recipe(tuning, choices), champion, blend, threads)
-        made = made.with_window(split, test, lists, tuning, known)
+            theirs = {key: lists[key] for key in lists if key[0] == "published"}
+            if not champion.makes_the_same_lists(Recipe(own, choices)):
+                knobs = _as_measured(champion.tuning, own)
+                days = known(window.cutoff, knobs.window_days)
+                then = holdout(days, window, recommendable(window.cutoff), knobs, facts)
+                # By its own days of history it may know nobody; then there is nothing to compare with.
+                theirs = _champion_lists(test, then, champion, blend, knobs, threads) if then else {}
+            lists |= {("champion", target): listed for (_, target), listed in theirs.items()}
+        made = made.with_window(split, test, lists, own, facts)
         progress(f"{split}: confidence, of everybody who gets a list")
-        errors, bins = calibration_figures(split, put_forward(test, blend, choices, tuning, threads), choices)
+        errors, bins = calibration_figures(split, put_forward(test, blend, choices, own, threads), choices)
         made = replace(
             made,
             metrics=pl.concat([made.metrics, errors]),
             calibration=pl.concat([made.calibration, bins]),
         )
-        wrong = leaks(test, events, spans["test"], tuning)
+        wrong = leaks(test, again(window.cutoff, own.window_days), window, own, facts)
         made = replace(
             made,
-            slices=pl.concat([made.slices, _slices(split, test, lists, blend, choices, events, spans["test"], tuning)]),
+            slices=pl.concat([made.slices, _slices(split, test, lists, blend, choices, seen, window, own)]),
             leaks=(*made.leaks, *wrong),
         )
     return made
 
 
+def _since(cutoff: date, days: int) -> pl.Expr:
+    return pl.col("event_date") > cutoff - timedelta(days=days)
+
+
+def _as_measured(champion: Tuning, ours: Tuning) -> Tuning:
+    """The champion's knobs, but those of how it is measured: on the same people, as deep."""
+    return champion.model_copy(update={"evaluation": ours.evaluation, "seed": ours.seed})
+
+
 def _champion_lists(
-    held: Holdout, lists: Lists, challenger: Recipe, champion: Recipe, blend: Blend, threads: int
+    held: Holdout, then: Holdout, champion: Recipe, blend: Blend, measured: Tuning, threads: int
 ) -> Lists:
-    """What the champion's recipe would publish, fitted on the same days; the same lists where the recipes are one."""
-    theirs, kind = lists, "published"
-    if not champion.makes_the_same_lists(challenger):
-        fitted, choices = champion.fitted(held.train, blend, threads), champion.choices
-        if choices.kind == "default":
-            theirs = lists_of(held, fitted, choices, champion.tuning, threads)
-        else:  # the lists of every member beside it would take four times as long
-            theirs, kind = chosen_lists(held, fitted, choices, champion.tuning, threads), choices.kind
-    return {("champion", target): theirs[kind, target] for target in TARGETS}
+    """What the champion's recipe would publish of each target.
+
+    Args:
+        held: the window.
+        then: the same window as the champion's own knobs see it: its days of history, its weights of events.
+        champion: by what to make them.
+        blend: the challenger's, fitted on ``held``: what both ask alike is not fitted twice.
+        measured: the champion's knobs as it is measured, see `_as_measured`.
+        threads: 0 = all cores; never changes a result.
+    """
+    same = same_training(held, then)
+    choices, fitted = champion.choices, champion.fitted(then.train, blend if same else None, threads)
+    # Where it has chosen, the lists of every member beside it would take four times as long.
+    made = lists_of if choices.kind == "default" else chosen_lists
+    kind = "published" if choices.kind == "default" else choices.kind
+    lists = made(then, fitted, choices, measured, threads)
+    own = {("champion", target): lists[kind, target] for target in TARGETS}
+    return own if same else {key: _in_columns_of(held, then, key[1], listed) for key, listed in own.items()}
+
+
+def _in_columns_of(held: Holdout, then: Holdout, target: str, listed: Listed) -> Listed:
+    """Lists of ``then`` as lists of ``held``: its columns, and what was bought before by its days of history.
+
+    A product that ``held`` does not know keeps its hit, and has no column.
+    """
+    ours = {product: column for column, product in enumerate(held.train.product_ids.tolist())}
+    of = np.array([ours.get(product, NOTHING) for product in then.train.product_ids.tolist()], dtype=np.int32)
+    columns = np.where(listed.columns == NOTHING, NOTHING, of[np.maximum(listed.columns, 0)])
+    rows = np.repeat(np.arange(len(columns)), columns.shape[1]).reshape(columns.shape)
+    known = columns != NOTHING
+    again = np.zeros(columns.shape, dtype=np.bool_)
+    again[known] = values_at(held.history.purchases, rows[known], columns[known].astype(np.int64)) > 0
+    counted = {"all": np.ones_like(again), "new": ~again, "repeat": again}[target]
+    return replace(listed, hits=listed.hits & counted, columns=columns)
 
 
 def _slices(

@@ -21,7 +21,13 @@ _MATRICES = ("weights", "frequency", "purchases", "spending")
 _STEPS = ("indptr", "columns", "baskets", "visits", "ages")
 
 
-def leaks(held: Holdout, events: pl.DataFrame | pl.LazyFrame, window: Window, tuning: Tuning) -> list[str]:
+def leaks(
+    held: Holdout,
+    events: pl.DataFrame | pl.LazyFrame,
+    window: Window,
+    tuning: Tuning,
+    catalog: pl.DataFrame | None = None,
+) -> list[str]:
     """What of the days after the cut-off stands in a window's training, in words; nothing where all is well.
 
     - Every product that the training holds something of has an event on or before the cut-off: whatever became popular
@@ -30,12 +36,14 @@ def leaks(held: Holdout, events: pl.DataFrame | pl.LazyFrame, window: Window, tu
       the cut-off and of nothing else: no feature knows the future. Some, because what is known of a person depends on
       nobody else, and making everybody's twice would take as long again as the window did.
     - So is what is said of some products.
+    - What may be listed is what the catalogue of the cut-off offers, no more and no less.
 
     Args:
         held: the window's training and truth.
-        events: table CLEAN_EVENTS that it was made of.
+        events: table CLEAN_EVENTS that it was made of, or those of its days up to the cut-off, linked by these alone.
         window: the window.
         tuning: that it was made with.
+        catalog: table CATALOG as of the cut-off, where it is known.
     """
     seen = events.lazy().filter(pl.col("event_date") <= window.cutoff).collect()
     found = []
@@ -66,6 +74,23 @@ def leaks(held: Holdout, events: pl.DataFrame | pl.LazyFrame, window: Window, tu
     ]  # fmt: skip
     if told:
         found.append(f"what is said of products up to {window.cutoff} knows the days after it: {', '.join(told)}")
+    return found if catalog is None else [*found, *_other_catalog(held, catalog, window)]
+
+
+def _other_catalog(held: Holdout, catalog: pl.DataFrame, window: Window) -> list[str]:
+    """Products that may be listed against the catalogue of the cut-off, or may not though it offers them."""
+    products = held.train.product_ids
+    offered = np.isin(products, catalog.filter(pl.col("not_recommendable").is_null())["product_id"].to_numpy())
+    found = []
+    for which, said in (
+        (held.listable & ~offered, "may be listed and are not offered by"),
+        (~held.listable & offered, "may not be listed and are offered by"),
+    ):
+        if which.any():
+            found.append(
+                f"{which.sum()} products {said} the catalogue of {window.cutoff}, such as {products[which][0]}: "
+                "another day's says what may be listed"
+            )
     return found
 
 
@@ -83,6 +108,24 @@ def differences(one: Interactions, other: Interactions) -> list[str]:
     ]  # fmt: skip
     same = all(np.array_equal(getattr(one.steps, name), getattr(other.steps, name)) for name in _STEPS)
     return differ if same else [*differ, "steps"]
+
+
+def same_training(one: Holdout, other: Holdout) -> bool:
+    """Whether models learn, and are asked, the same on both."""
+    for ours, theirs in ((one.train, other.train), (one.history, other.history)):
+        for name in ("person_keys", "product_ids"):
+            if not np.array_equal(getattr(ours, name), getattr(theirs, name)):
+                return False
+        if differences(ours, theirs) or not _same_features(ours, theirs):
+            return False
+    return True
+
+
+def _same_features(one: Interactions, other: Interactions) -> bool:
+    if one.features is None or other.features is None:
+        return one.features is other.features
+    same = one.features.shape == other.features.shape and abs(one.features - other.features).nnz == 0
+    return bool(same)
 
 
 def impossible(lists: Mapping[tuple[str, str], Listed], held: Holdout, tuning: Tuning) -> list[str]:

@@ -48,11 +48,11 @@ class Recipe:
         """Whether nothing that decides over lists differs: confidence and the figures of the choice do not."""
         return self.tuning == other.tuning and _deciding(self.choices) == _deciding(other.choices)
 
-    def fitted(self, train: Interactions, like: Blend, threads: int = 0) -> Blend:
+    def fitted(self, train: Interactions, like: Blend | None, threads: int = 0) -> Blend:
         """Every member that this recipe may ask, on ``train``; those that ``like``, fitted on it, has are shared."""
         made = make_blend(self.tuning, replace(self.choices, repeats_allowed=False), threads, every=True)
         for name, model in made.models.items():
-            fitted = like.models.get(name)
+            fitted = like.models.get(name) if like is not None else None
             if fitted is not None and fitted.parameters == model.parameters:
                 made.models[name] = fitted
             else:

@@ -1,5 +1,6 @@
 """Tiny shops whose answers are known."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
@@ -10,6 +11,11 @@ import scipy.sparse as sp
 
 from recsys_assets.models.base import Interactions, Steps
 from recsys_assets.tables import CATALOG, CLEAN_EVENTS, INTERACTIONS, ITEM_STATS, MICROS, Table
+
+
+def always(products: Sequence[str]) -> Callable[[date], Sequence[str]]:
+    """The same products may be listed on every day."""
+    return lambda _: products
 
 
 def rows(table: Table, given: list[dict[str, object]]) -> pl.DataFrame:

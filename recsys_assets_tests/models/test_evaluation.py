@@ -9,7 +9,7 @@ from recsys_assets.models.evaluation import Evaluation, evaluate
 from recsys_assets.tables import COMPARISONS, EVALUATION, SLICES
 from recsys_assets.tuning import Als, Repeats, Tuning
 from recsys_assets.tuning import Evaluation as Protocol
-from recsys_assets_tests.models.builders import event, events
+from recsys_assets_tests.models.builders import always, event, events
 
 AS_OF = date(2024, 6, 30)
 TUNING = Tuning(
@@ -36,12 +36,12 @@ PRODUCTS = [f"i{product:02}" for product in range(16)]
 
 @pytest.fixture(scope="module")
 def repeating() -> Evaluation:
-    return evaluate(shop(repeats=True), AS_OF, PRODUCTS, TUNING)
+    return evaluate(shop(repeats=True), AS_OF, always(PRODUCTS), TUNING)
 
 
 @pytest.fixture(scope="module")
 def exploring() -> Evaluation:
-    return evaluate(shop(repeats=False), AS_OF, PRODUCTS, TUNING)
+    return evaluate(shop(repeats=False), AS_OF, always(PRODUCTS), TUNING)
 
 
 def value(made: Evaluation, model: str, target: str, metric: str = "ndcg", k: int = 5, split: str = "test") -> float:
@@ -72,7 +72,7 @@ def test_taste_beats_popularity_and_both_lie_between_floor_and_ceiling(exploring
 def test_the_shop_may_overrule_validation() -> None:
     for allowed, wanted in (("always", True), ("never", False)):
         tuning = TUNING.model_copy(update={"repeats": Repeats.model_validate({"allowed": allowed})})
-        assert evaluate(shop(repeats=not wanted), AS_OF, PRODUCTS, tuning).choices.repeats_allowed is wanted
+        assert evaluate(shop(repeats=not wanted), AS_OF, always(PRODUCTS), tuning).choices.repeats_allowed is wanted
 
 
 def test_tables_have_their_columns_and_unique_rows(repeating: Evaluation) -> None:
@@ -104,7 +104,7 @@ def test_nothing_that_lies_in_the_test_window_can_change_what_is_chosen() -> Non
     cut = AS_OF - timedelta(days=7)
     other = made.filter(pl.col("event_date") <= cut)
     late = events(*(event(f"p{person:02}", "i15", AS_OF) for person in range(30)))
-    one, two = (evaluate(frame, AS_OF, PRODUCTS, TUNING) for frame in (made, pl.concat([other, late])))
+    one, two = (evaluate(frame, AS_OF, always(PRODUCTS), TUNING) for frame in (made, pl.concat([other, late])))
     assert one.choices == two.choices
     assert one.metrics.filter(split="validation").equals(two.metrics.filter(split="validation"))
     assert not one.metrics.filter(split="test").equals(two.metrics.filter(split="test"))
@@ -112,20 +112,20 @@ def test_nothing_that_lies_in_the_test_window_can_change_what_is_chosen() -> Non
 
 def test_days_after_the_as_of_day_are_not_looked_at(repeating: Evaluation) -> None:
     future = events(event("p00", "i00", AS_OF + timedelta(days=1)))
-    made = evaluate(pl.concat([shop(repeats=True), future]), AS_OF, PRODUCTS, TUNING)
+    made = evaluate(pl.concat([shop(repeats=True), future]), AS_OF, always(PRODUCTS), TUNING)
     assert made.metrics.equals(repeating.metrics)
 
 
 def test_threads_and_order_of_rows_change_nothing(exploring: Evaluation) -> None:
     shuffled = shop(repeats=False).sample(fraction=1, shuffle=True, seed=9)
     for threads in (1, 2):
-        made = evaluate(shuffled.lazy(), AS_OF, list(reversed(PRODUCTS)), TUNING, threads=threads)
+        made = evaluate(shuffled.lazy(), AS_OF, always(list(reversed(PRODUCTS))), TUNING, threads=threads)
         assert made.metrics.equals(exploring.metrics)
         assert made.choices == exploring.choices
 
 
 def test_products_that_may_not_be_listed_do_not_count() -> None:
-    made = evaluate(shop(repeats=True), AS_OF, PRODUCTS[:8], TUNING)
+    made = evaluate(shop(repeats=True), AS_OF, always(PRODUCTS[:8]), TUNING)
     assert made.metrics["people"].max() is not None
     assert value(made, "ceiling", "all", "recall") <= 1
     assert value(made, "published", "all") == pytest.approx(1.0)
@@ -133,12 +133,12 @@ def test_products_that_may_not_be_listed_do_not_count() -> None:
 
 def test_a_purchase_of_a_product_never_seen_lowers_the_ceiling() -> None:
     late = events(*(event(f"p{person:02}", "unseen", AS_OF) for person in range(30)))
-    made = evaluate(pl.concat([shop(repeats=True), late]), AS_OF, [*PRODUCTS, "unseen"], TUNING)
+    made = evaluate(pl.concat([shop(repeats=True), late]), AS_OF, always([*PRODUCTS, "unseen"]), TUNING)
     assert value(made, "ceiling", "all", "recall") == pytest.approx(3 / 4)
 
 
 def test_a_shop_too_young_for_a_holdout_gets_no_figures_and_defaults() -> None:
-    made = evaluate(events(event("p", "i00", AS_OF)), AS_OF, PRODUCTS, TUNING)
+    made = evaluate(events(event("p", "i00", AS_OF)), AS_OF, always(PRODUCTS), TUNING)
     assert made.metrics.is_empty()
     assert made.comparisons.is_empty()
     assert made.choices == Choices.unchosen(TUNING)
@@ -146,7 +146,7 @@ def test_a_shop_too_young_for_a_holdout_gets_no_figures_and_defaults() -> None:
 
 def test_at_most_so_many_people_are_drawn() -> None:
     few = TUNING.model_copy(update={"evaluation": TUNING.evaluation.model_copy(update={"people": 7})})
-    assert evaluate(shop(repeats=True), AS_OF, PRODUCTS, few).metrics["people"].max() == 7
+    assert evaluate(shop(repeats=True), AS_OF, always(PRODUCTS), few).metrics["people"].max() == 7
 
 
 def test_confidence_never_falls_with_the_score(repeating: Evaluation) -> None:

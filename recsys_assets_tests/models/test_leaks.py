@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recsys_assets.logic.identities import identities, merged
 from recsys_assets.logic.interactions import interactions
 from recsys_assets.logic.split import Window
 from recsys_assets.models import evaluation
@@ -19,7 +20,7 @@ from recsys_assets.models.popularity import Popularity
 from recsys_assets.models.traits import Traits
 from recsys_assets.tuning import Als, Blending, Tuning
 from recsys_assets.tuning import Evaluation as Protocol
-from recsys_assets_tests.models.builders import event, events
+from recsys_assets_tests.models.builders import always, catalog, event, events
 
 CUT, UNTIL = date(2024, 6, 23), date(2024, 6, 30)
 WINDOW = Window(CUT, UNTIL)
@@ -61,7 +62,7 @@ def test_what_becomes_popular_only_after_the_cut_off_is_not_known_and_lowers_wha
     popular = Popularity()
     popular.fit(held.train)
     assert "i11" not in popular.product_ids
-    made = evaluate(shop(), UNTIL, PRODUCTS, TUNING)
+    made = evaluate(shop(), UNTIL, always(PRODUCTS), TUNING)
     assert made.leaks == ()
     ceiling = made.metrics.filter(split="test", model="ceiling", target="all", metric="recall", k=5)
     assert ceiling["value"][0] < 1
@@ -133,12 +134,70 @@ def test_a_model_that_was_told_the_answer_is_not_believed() -> None:
     assert impossible(lists, held, TUNING)[-1] == "oracle lists more of what was bought (new) than anybody could"
 
 
+def sold_out(product: str, day: date) -> Callable[[date], pl.DataFrame]:
+    """Table CATALOG as of a day: one product is not offered from ``day`` on."""
+    return lambda cutoff: catalog(dict.fromkeys(PRODUCTS), (product,) if cutoff >= day else ())
+
+
+def offered(by: Callable[[date], pl.DataFrame]) -> Callable[[date], list[str]]:
+    return lambda day: by(day).filter(pl.col("not_recommendable").is_null())["product_id"].to_list()
+
+
+def best_seller(people: int = 10) -> pl.DataFrame:
+    """In the last week all people but one buy nothing but the best seller, and it sells out on the last day."""
+    made = [event(f"p{n:02}", f"i{(n + week) % 9 + 1:02}", UNTIL - timedelta(7 * week)) for n in range(people)
+            for week in range(1, 6)]  # fmt: skip
+    made += [event("zoe", "i00", UNTIL - timedelta(20))]
+    return events(*made, *(event(f"p{n:02}", "i00" if n else "i01", UNTIL - timedelta(1)) for n in range(people)))
+
+
+def test_a_best_seller_that_sells_out_on_the_last_day_was_offered_before_it() -> None:
+    by = sold_out("i00", UNTIL)
+    made = evaluate(best_seller(), UNTIL, offered(by), TUNING, products=by)
+    assert made.leaks == ()
+    assert made.metrics.filter(split="test", target="all")["people"].unique().to_list() == [10]
+
+
+def test_a_later_catalog_that_says_what_may_be_listed_is_found() -> None:
+    """Planted: what is offered on the last day, as of every cut-off."""
+    by = sold_out("i00", UNTIL)
+    told = evaluate(best_seller(), UNTIL, always(offered(by)(UNTIL)), TUNING, products=by).leaks
+    assert told[-1] == (
+        f"1 products may not be listed and are offered by the catalogue of {CUT}, such as i00: another day's says what "
+        "may be listed"
+    )
+    back = sold_out("i00", UNTIL)
+    late = always(offered(back)(CUT))  # what comes back later
+    told = evaluate(best_seller(), UNTIL, late, TUNING, products=lambda _: back(UNTIL)).leaks
+    assert told[-1].startswith(f"1 products may be listed and are not offered by the catalogue of {CUT}, such as i00")
+
+
+def cookies() -> pl.DataFrame:
+    """Nine people of whom each looked around with a cookie for weeks; they log in with it in the last week alone."""
+    made = [event(f"p{n:02}", f"i{(n + week) % 9:02}", UNTIL - timedelta(7 * week)) for n in range(9)
+            for week in range(1, 6)]  # fmt: skip
+    made += [event(None, f"i{n + 2:02}", UNTIL - timedelta(9), anon=f"c{n}") for n in range(9)]
+    return events(*made, *(event(f"p{n:02}", f"i{n + 3:02}", UNTIL, anon=f"c{n}") for n in range(9)))
+
+
+def linked(given: pl.DataFrame | pl.LazyFrame, day: date) -> pl.DataFrame:
+    seen = given.lazy().collect()
+    return merged(seen, identities(seen, day, 365))
+
+
+def test_links_are_those_of_each_cut_off() -> None:
+    made = evaluate(cookies(), UNTIL, always(PRODUCTS), TUNING, links=linked)
+    assert made.leaks == ()
+    later = evaluate(cookies(), UNTIL, always(PRODUCTS), TUNING, links=lambda given, _: linked(given, UNTIL))
+    assert any(one.startswith(f"histories up to {CUT} change when the days after it are") for one in later.leaks)
+
+
 def test_a_leak_is_told_by_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     def leaky(*arguments: object, **named: object) -> Holdout | None:
         held = holdout(*arguments, **named)  # type: ignore[arg-type]  # handed on as they came
         return held and spoil_traits(held)
 
     monkeypatch.setattr(evaluation, "holdout", leaky)
-    told = evaluate(shop(), UNTIL, PRODUCTS, TUNING).leaks
+    told = evaluate(shop(), UNTIL, always(PRODUCTS), TUNING).leaks
     assert len(told) == 2  # of both windows
     assert all("knows the days after it: buyers" in one for one in told)

@@ -17,7 +17,7 @@ from recsys_assets.models.slices import beginners, groups
 from recsys_assets.tables import MICROS
 from recsys_assets.tuning import Als, Blending, ModelWeights, Tuning
 from recsys_assets.tuning import Evaluation as Protocol
-from recsys_assets_tests.models.builders import catalog, event, events
+from recsys_assets_tests.models.builders import always, catalog, event, events
 
 AS_OF = date(2024, 6, 30)
 WINDOW = Window(AS_OF - timedelta(7), AS_OF)
@@ -47,7 +47,7 @@ def shop(people: int = 60) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def made() -> Evaluation:
     champion = Recipe(POPULAR_ONLY, Choices.unchosen(POPULAR_ONLY))
-    return evaluate(shop(), AS_OF, PRODUCTS, TUNING, products=lambda _: CATALOG, champion=champion)
+    return evaluate(shop(), AS_OF, always(PRODUCTS), TUNING, products=lambda _: CATALOG, champion=champion)
 
 
 def after(made: Evaluation, count: int) -> dict[str, float]:
@@ -139,12 +139,14 @@ def test_a_challenger_that_finds_tastes_is_better_than_a_champion_that_does_not(
 
 def test_everybody_the_same_list_is_worse_than_a_champion_with_tastes() -> None:
     champion = Recipe(TUNING, Choices.unchosen(TUNING))
-    made = evaluate(shop(), AS_OF, PRODUCTS, POPULAR_ONLY, champion=champion)
+    made = evaluate(shop(), AS_OF, always(PRODUCTS), POPULAR_ONLY, champion=champion)
     assert compared(made)["high"] < 0
 
 
 def test_the_same_recipe_differs_by_nothing(made: Evaluation) -> None:
-    again = evaluate(shop(), AS_OF, PRODUCTS, TUNING, products=lambda _: CATALOG, champion=Recipe(TUNING, made.choices))
+    again = evaluate(
+        shop(), AS_OF, always(PRODUCTS), TUNING, products=lambda _: CATALOG, champion=Recipe(TUNING, made.choices)
+    )
     assert [compared(again)[name] for name in ("difference", "low", "high")] == [0, 0, 0]
     assert again.metrics.filter(model="published").equals(made.metrics.filter(model="published"))
 
@@ -164,10 +166,43 @@ def test_what_was_tried_and_not_taken_makes_no_other_recipe(
 
 def test_a_champion_of_chosen_weights_is_made_of_them() -> None:
     choices = Choices(False, 1.0, TUNING.als.regularization, kind="weights", weights={"all": {"popularity": 1.0}})
-    found = evaluate(shop(), AS_OF, PRODUCTS, TUNING, champion=Recipe(TUNING, choices))
+    found = evaluate(shop(), AS_OF, always(PRODUCTS), TUNING, champion=Recipe(TUNING, choices))
     rows = found.metrics.filter(split="test", target="new", metric="ndcg", k=5)
     value = dict(rows.select("model", "value").iter_rows())
     assert value["champion"] == value["popularity"] < value["published"]
+
+
+def test_a_champion_is_made_by_its_own_days_of_history() -> None:
+    short = TUNING.model_copy(update={"window_days": 20})
+    then = evaluate(shop(), AS_OF, always(PRODUCTS), TUNING)
+    now = evaluate(shop(), AS_OF, always(PRODUCTS), short, champion=Recipe(TUNING, then.choices))
+
+    def figures(made: Evaluation, model: str) -> list[float]:
+        rows = made.metrics.filter(split="test", target="all", metric="ndcg", model=model).sort("k")
+        return rows["value"].to_list()
+
+    assert figures(now, "champion") == figures(then, "published") != figures(now, "published")
+    assert now.doubts == ()
+    new = now.metrics.filter(split="test", target="new", metric="recall", model="champion", k=5)
+    assert 0 < new["value"][0] <= 1
+
+
+def test_an_older_window_is_measured_by_knobs_of_its_own() -> None:
+    both = TUNING.model_copy(update={"evaluation": TUNING.evaluation.model_copy(update={"origins": 2})})
+    asked = []
+
+    def older(day: date) -> Tuning:
+        asked.append(day)
+        return POPULAR_ONLY
+
+    rolling = evaluate(shop(), AS_OF, always(PRODUCTS), both, older=older)
+    before = evaluate(shop(), AS_OF - timedelta(7), always(PRODUCTS), POPULAR_ONLY)
+    newest = evaluate(shop(), AS_OF, always(PRODUCTS), TUNING)
+    assert asked == [AS_OF - timedelta(7)]
+    assert (
+        rolling.metrics.filter(split="test-1").drop("split").equals(before.metrics.filter(split="test").drop("split"))
+    )
+    assert rolling.metrics.filter(split="test").equals(newest.metrics.filter(split="test"))
 
 
 def test_a_recipe_travels_as_text_and_one_of_another_version_is_named() -> None:
@@ -179,8 +214,8 @@ def test_a_recipe_travels_as_text_and_one_of_another_version_is_named() -> None:
 
 def test_an_older_window_is_measured_as_if_it_were_the_newest(made: Evaluation) -> None:
     both = TUNING.model_copy(update={"evaluation": TUNING.evaluation.model_copy(update={"origins": 2})})
-    rolling = evaluate(shop(), AS_OF, PRODUCTS, both)
-    before = evaluate(shop(), AS_OF - timedelta(7), PRODUCTS, TUNING)
+    rolling = evaluate(shop(), AS_OF, always(PRODUCTS), both)
+    before = evaluate(shop(), AS_OF - timedelta(7), always(PRODUCTS), TUNING)
     older = rolling.metrics.filter(split="test-1").drop("split")
     assert older.height > 0
     assert older.equals(before.metrics.filter(split="test").drop("split"))
