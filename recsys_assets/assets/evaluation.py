@@ -15,6 +15,7 @@ from recsys_assets.assets.stage import stage
 from recsys_assets.assets.tuned import tuned
 from recsys_assets.errors import NotFoundError
 from recsys_assets.logic.choices import Choices
+from recsys_assets.logic.identities import merged, of_somebody
 from recsys_assets.logic.outliers import usable
 from recsys_assets.logic.split import origins, windows
 from recsys_assets.models.calibration import calibration_markdown
@@ -59,7 +60,13 @@ def evaluated(shop: Shop, day: date, window_days: int) -> Evaluated:
     oldest = windows(origins(day, knobs.holdout_days, knobs.origins)[-1], knobs.holdout_days)["validation"].before()
     first = max(oldest.cutoff - timedelta(window_days - 1), shop.home.config.first_day)
     events = usable(shop.lake.scan(CLEAN_EVENTS, days_between(first, day))).collect()
-    return Evaluated(events, links(shop, opted_out(shop, events)), cache(partial(catalog_as_of, shop)))
+    known, out = links(shop), opted_out(shop, events)
+
+    def linked(given: pl.DataFrame | pl.LazyFrame, cutoff: date) -> pl.DataFrame:
+        of, seen = known(given, cutoff), given.lazy().collect()
+        return of_somebody(merged(seen, of), of, out)
+
+    return Evaluated(events, linked, cache(partial(catalog_as_of, shop)))
 
 
 def read_choices(shop: Shop, day: date) -> Choices:

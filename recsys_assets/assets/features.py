@@ -1,6 +1,6 @@
 """Clean events and catalogue → sessions per day; catalogue, tiers, statistics, profiles, interactions as of a day."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
 import dagster as dg
@@ -69,21 +69,11 @@ def opted_out(shop: Shop, events: pl.DataFrame) -> set[str]:
     return marked(keys_of(events, ("user_key", "anon_key")), shop.suppressions.marks(), shop.home.keys.mark)
 
 
-def links(shop: Shop, out: Collection[str]) -> Callable[[pl.DataFrame | pl.LazyFrame, date], pl.DataFrame]:
-    """Events and a day → the same under the links that were known by the day, as `events_to_learn_from` has them.
-
-    Args:
-        shop: whose shared devices and opt-outs of today are left out (promise 5).
-        out: keys of everybody who is suppressed today.
-    """
+def links(shop: Shop) -> Callable[[pl.DataFrame | pl.LazyFrame, date], pl.DataFrame]:
+    """Events and a day → table IDENTITIES as of the day; who is suppressed, or was erased, is so today (promise 5)."""
     shared, apart = shop.lake.tombstones().shared, shop.suppressions.asked()
     days, mark = shop.tuning.window_days, shop.home.keys.mark
-
-    def linked(events: pl.DataFrame | pl.LazyFrame, day: date) -> pl.DataFrame:
-        known = identities(events, day, days, shared, apart, mark)
-        return of_somebody(merged(events.lazy().collect(), known), known, out)
-
-    return linked
+    return lambda events, day: identities(events, day, days, shared, apart, mark)
 
 
 def events_to_learn_from(shop: Shop, as_of: date) -> pl.DataFrame:

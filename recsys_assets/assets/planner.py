@@ -2,21 +2,26 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
+from functools import cache, partial
 
 import dagster as dg
 import polars as pl
 
-from recsys_assets.assets.features import PAST_EVENTS, events_to_learn_from
+from recsys_assets.assets.features import PAST_EVENTS, catalog_as_of, links, opted_out
 from recsys_assets.assets.models import folder_name
+from recsys_assets.assets.quality import spec
 from recsys_assets.assets.stage import stage
-from recsys_assets.logic.baskets import planned_products, shopping
+from recsys_assets.logic.baskets import planned_products
+from recsys_assets.logic.outliers import usable
 from recsys_assets.logic.plans import row_of
-from recsys_assets.models.planning import Learned, learn
+from recsys_assets.models.leaks import state_leaks
+from recsys_assets.models.planning import Known, Learned, learn, states_by
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.resources import Shop
-from recsys_assets.tables import CATALOG, PLAN_FIGURES, PRICE_TIERS, REPURCHASE_CYCLES
+from recsys_assets.stores.lake import days_between
+from recsys_assets.tables import CATALOG, CLEAN_EVENTS, PLAN_FIGURES, PRICE_TIERS
 
 NAME = "planner"
 PLANNING_FILE = "planning.json"  # what the API needs to plan for a visit
@@ -30,16 +35,27 @@ def products_of(shop: Shop, day: date) -> pl.DataFrame:
     )
 
 
+def known_at(shop: Shop, day: date) -> Callable[[date], Known]:
+    """A day → what was known at its end; nothing after ``day`` is read, and days that ``planner.origins`` asks for."""
+    knobs, lake = shop.tuning, shop.lake
+    oldest = day - timedelta(knobs.planner.horizon_days * knobs.planner.origins + knobs.window_days - 1)
+    first = max(oldest, shop.home.config.first_day)
+    events = usable(lake.scan(CLEAN_EVENTS, days_between(first, day))).collect()
+    known, out, catalogs = links(shop), opted_out(shop, events), cache(partial(catalog_as_of, shop))
+    return lambda past: Known.by(past, events, known, out, catalogs(past), catalogs(day), knobs)
+
+
 @dg.asset(
     partitions_def=DAY,
     deps=[PAST_EVENTS, "identities", "users", "catalog", "price_tiers", "repurchase_cycles"],
     description="What people are after next, learned from their baskets so far; each part is held against baselines.",
     check_specs=[
+        spec(NAME, "nothing_of_the_future_is_seen", "What is learned of a past day is the same without later ones."),
         dg.AssetCheckSpec(
             "no_part_falls_back",
             asset=NAME,
             description="Trees still beat their baselines at every part of a plan that they made on the day before.",
-        )
+        ),
     ],
 )
 def planner(
@@ -47,9 +63,13 @@ def planner(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
-        seen = shopping(events_to_learn_from(shop, day), products_of(shop, day))
-        cycles = lake.read(REPURCHASE_CYCLES, day)
-        learned = learn(seen, cycles, day, shop.tuning, shop.settings.threads, context.log.info)
+        known = known_at(shop, day)
+        learned = learn(known, day, shop.tuning, shop.settings.threads, context.log.info)
+        # The oldest and the newest: every other one is made by the same lines.
+        wrong = state_leaks(
+            [*learned.states[:1], *learned.states[1:][-1:]],
+            lambda past: states_by(known_at(shop, past)(past), past, shop.tuning),
+        )
         lake.write(PLAN_FIGURES, day, learned.figures)
         with lake.new_folder(folder_name(NAME), day) as folder:
             learned.planner.save(folder)
@@ -66,6 +86,11 @@ def planner(
                 found=dg.MetadataValue.md(lines or "The shop is too young for trees: its habits plan."),
                 mlflow_run=run_id,
             )
+        )
+        yield dg.AssetCheckResult(
+            check_name="nothing_of_the_future_is_seen",
+            passed=not wrong,
+            description="; ".join(wrong) or "the same without the days after each",
         )
         lost = _lost(shop, day, terms.made_by)
         why = [one.says for one in learned.verdicts if one.part in lost]

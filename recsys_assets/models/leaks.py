@@ -1,6 +1,7 @@
 """Whether something of the future has come into an evaluation (promise 6), found by code apart from what made it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,7 @@ import polars as pl
 
 from recsys_assets.logic.interactions import interactions
 from recsys_assets.logic.metrics import per_person
+from recsys_assets.logic.plan_states import States
 from recsys_assets.logic.split import Window
 from recsys_assets.models.base import Interactions
 from recsys_assets.models.holdout import Holdout, Listed, past
@@ -90,6 +92,27 @@ def _other_catalog(held: Holdout, catalog: pl.DataFrame, window: Window) -> list
             found.append(
                 f"{which.sum()} products {said} the catalogue of {window.cutoff}, such as {products[which][0]}: "
                 "another day's says what may be listed"
+            )
+    return found
+
+
+def state_leaks(made: Sequence[States], again: Callable[[date], States]) -> list[str]:
+    """What of the days after it stands in a day's states that the planner learned from, in words.
+
+    Args:
+        made: the states.
+        again: a day → the same made of nothing but the days up to it, under the links that these alone know.
+    """
+    found = []
+    for one in made:
+        other = again(one.as_of)
+        ours, theirs = one.people, other.people
+        differ = [name for name in ours.columns if not ours[name].equals(theirs[name])]
+        differ += [name for name in ("categories", "shares") if not getattr(one, name).equals(getattr(other, name))]
+        if differ:
+            found.append(
+                f"the planner's states of {one.as_of} ({ours.height:,} people; {theirs.height:,} without later days) "
+                f"change when the days after it are taken away: {', '.join(differ)}"
             )
     return found
 

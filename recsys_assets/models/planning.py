@@ -1,7 +1,7 @@
 """A shop's past → its planner: learned on some days, tested on the newest, and held against what needs no model."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recsys_assets.logic.baskets import Shopping
+from recsys_assets.logic.baskets import LOOKS, Shopping, planned_products, shopping
+from recsys_assets.logic.identities import merged, of_somebody
 from recsys_assets.logic.intents import companions, first_after, labelled
 from recsys_assets.logic.plan_states import Habits, States, as_texts, states
 from recsys_assets.logic.plans import Look, Plan, PlanningTerms, Visit
+from recsys_assets.logic.price_tiers import price_tiers
+from recsys_assets.logic.repurchase import repurchase_cycles
 from recsys_assets.models.plan_evaluation import MUST_BEAT, Judged, conversions, figures, judge, measures
 from recsys_assets.models.plan_usual import Usual, combined
 from recsys_assets.models.planner import Examples, Planner, Predicted
@@ -72,18 +75,74 @@ class Trial:
 
 @dataclass(frozen=True)
 class Learned:
-    """A planner, how well its like did on the newest days, and whether each part may come from trees."""
+    """A planner, how well its like did on the newest days, and whether each part may come from trees.
+
+    ``states`` are those that it learned from, the oldest day first.
+    """
 
     planner: ShopPlanner
     figures: pl.DataFrame
     verdicts: list[Judged] = field(default_factory=list)
     examples: int = 0
     tested: Trial | None = None
+    states: tuple[States, ...] = ()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was known at the end of a day, and what the same people did after it.
+
+    ``events`` is table CLEAN_EVENTS of people who may be learned from, under the links of that day; those of later
+    days are what is asked, and nothing else looks at them. ``products`` are as `planned_products` makes them of
+    that day's catalogue, ``cycles`` is table REPURCHASE_CYCLES of that day.
+    """
+
+    events: pl.DataFrame
+    products: pl.DataFrame
+    cycles: pl.DataFrame
+
+    @classmethod
+    def by(
+        cls,
+        day: date,
+        events: pl.DataFrame,
+        links: Callable[[pl.DataFrame, date], pl.DataFrame],
+        out: Collection[str],
+        catalog: pl.DataFrame,
+        later: pl.DataFrame,
+        tuning: Tuning,
+    ) -> "Known":
+        """What was known at the end of ``day``.
+
+        Args:
+            day: the day.
+            events: table CLEAN_EVENTS, of later days too.
+            links: events and a day → table IDENTITIES as of the day.
+            out: keys of everybody who is not learned from.
+            catalog: table CATALOG as of the day.
+            later: the same of a later day: what only it knows can have been bought after the day alone.
+            tuning: ``price_tiers``, ``planner``, ``window_days`` and ``repurchase_cycle`` are read.
+        """
+        events = events.filter(pl.col("event_date") > day - timedelta(days=tuning.window_days))
+        known = links(events, day)
+        linked = merged(events, known)
+        products = _planned(catalog, tuning)
+        new = _planned(later, tuning).join(products, on="product_id", how="anti")
+        cycles = repurchase_cycles(linked, catalog, day, tuning)
+        return cls(of_somebody(linked, known, out), pl.concat([products, new]).sort("product_id"), cycles)
+
+    def shopping(self, day: date) -> Shopping:
+        """What people did up to ``day``."""
+        return shopping(self.events.filter(pl.col("event_date") <= day), self.products)
+
+
+def _planned(catalog: pl.DataFrame, tuning: Tuning) -> pl.DataFrame:
+    knobs = tuning.planner
+    return planned_products(catalog, price_tiers(catalog, tuning), knobs.category_depth, knobs.gift_words)
 
 
 def learn(
-    shopping: Shopping,
-    cycles: pl.DataFrame,
+    known: Callable[[date], Known],
     as_of: date,
     tuning: Tuning,
     threads: int = 1,
@@ -91,36 +150,35 @@ def learn(
 ) -> Learned:
     """The planner of a day.
 
-    Days a horizon apart are looked at, each with the first baskets after it. What is tested has learned from the days
-    whose horizons end where the newest begins, and is fitted anew with that one before it plans (promise 6).
+    Days a horizon apart are looked at, each with the first baskets after it. Each is as it was known then: no later
+    link between people's keys, price, tier or cycle is in it. What is tested has learned from the days whose horizons
+    end where the newest begins, and is fitted anew with that one before it plans (promise 6).
 
     Args:
-        shopping: what people did who may be learned from.
-        cycles: table REPURCHASE_CYCLES.
+        known: what was known at the end of a day.
         as_of: the day; nothing after it is read.
         tuning: ``planner``, ``evaluation.bootstrap``, ``user_types``, ``k_anonymity`` and ``seed`` are read.
         threads: never change a result.
         progress: told each step.
     """
-    knobs, shopping = tuning.planner, shopping.until(as_of)
-    some = shopping.of(_drawn(shopping, knobs.people, tuning.seed))
+    knobs, now = tuning.planner, known(as_of)
+    everything = now.shopping(as_of)
+    some = everything.of(_drawn(_people(everything), knobs.people, tuning.seed))
     days = _origins(some, as_of, tuning)
-    pairs = companions(shopping, tuning)
-    known = labelled(some, pairs, cycles, tuning)
-    usual = Usual.of(some, known, _bought_lately(some, as_of, knobs.horizon_days), tuning)
+    labels = labelled(some, companions(everything, tuning), now.cycles, tuning)
+    usual = Usual.of(some, labels, _bought_lately(some, as_of, knobs.horizon_days), tuning)
     terms = PlanningTerms(knobs.category_depth, knobs.gift_words, shares=usual.intents)
     if len(days) < 2:
         progress("the shop is too young for trees: its habits plan")
         return Learned(ShopPlanner(usual, None, terms), PLAN_FIGURES.empty())
-    past = some.until(days[-1])
-    before = companions(past, tuning)
-    then = labelled(some, before, cycles, tuning)
     progress(f"{len(days)} days of examples, {days[0]} to {days[-1]}")
-    examples = [example_of(some, then, before, day, tuning) for day in days]
+    pasts = [_past(known(day), day, as_of, tuning) for day in days]
+    examples = [one.example for one in pasts]
+    states = tuple(one.states for one in examples)
     *learned, test = [one for one in examples if one.met_again().height] or [examples[-1]]
     if not learned or test is not examples[-1]:
         progress("hardly anybody bought twice: the shop's habits plan")
-        return Learned(ShopPlanner(usual, None, terms), PLAN_FIGURES.empty())
+        return Learned(ShopPlanner(usual, None, terms), PLAN_FIGURES.empty(), states=states)
     progress("fit and test")
     tested = Planner(tuning, threads).fit(learned)
     tested.sharpen(test.states)  # from what was known by then
@@ -135,9 +193,43 @@ def learn(
     terms = replace(trees.terms, made_by=by_part)
     if by_part["intent"] != "trees":
         terms = replace(terms, shares=usual.intents, sharpness=0.0)
-    new = Usual.of(past, then.filter(pl.col("event_date") <= days[-1]), usual.buys, tuning).new()
+    newest = pasts[-1]
+    new = Usual.of(newest.shopping, newest.baskets, usual.buys, tuning).new()
     count = sum(one.after.height for one in examples)
-    return Learned(ShopPlanner(usual, trees, terms), told, verdicts, count, Trial(tested, test, new))
+    return Learned(ShopPlanner(usual, trees, terms), told, verdicts, count, Trial(tested, test, new), states)
+
+
+@dataclass(frozen=True)
+class _Past:
+    """A day of the past: its example, and what was known of the same people by then, baskets with their intents."""
+
+    example: Examples
+    shopping: Shopping
+    baskets: pl.DataFrame
+
+
+def _past(known: Known, day: date, as_of: date, tuning: Tuning) -> _Past:
+    """Some people's day: drawn from whoever was known by then, and from whoever came first within the horizon."""
+    knobs = tuning.planner
+    until = min(day + timedelta(days=knobs.horizon_days), as_of)
+    events = known.events.filter(pl.col("event_date") <= until)
+    before, after = (
+        _shoppers(events.filter(which)) for which in (pl.col("event_date") <= day, pl.col("event_date") > day)
+    )
+    new = after.join(before, on="person_key", how="anti", maintain_order="left")
+    drawn = pl.concat([_drawn(people, knobs.people, tuning.seed) for people in (before, new)])
+    person = pl.coalesce("user_key", "anon_key").is_in(drawn["person_key"].implode())
+    some = shopping(events.filter(person), known.products)
+    then = some.until(day)
+    pairs = companions(then, tuning)
+    labels = labelled(some, pairs, known.cycles, tuning)
+    example = example_of(some, labels, pairs, day, tuning)
+    return _Past(example, then, labels.filter(pl.col("event_date") <= day))
+
+
+def states_by(known: Known, day: date, tuning: Tuning) -> States:
+    """Everybody's state that the planner learns from, as of a day of the past; see `learn`."""
+    return _past(known, day, day, tuning).example.states
 
 
 def states_of(
@@ -247,11 +339,24 @@ def _people(shopping: Shopping) -> pl.DataFrame:
     return both.unique().sort("person_key")
 
 
-def _drawn(shopping: Shopping, most: int, seed: int) -> pl.DataFrame:
-    people = _people(shopping)
+def _shoppers(events: pl.DataFrame) -> pl.DataFrame:
+    """``person_key`` of whoever bought or looked at something, ordered."""
+    return (
+        events.filter(pl.col("event_type").is_in(["purchase", *LOOKS]), pl.col("product_id").is_not_null())
+        .select(pl.coalesce("user_key", "anon_key").alias("person_key"))
+        .drop_nulls()
+        .unique()
+        .sort("person_key")
+    )
+
+
+def _drawn(people: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
     if people.height <= most:
         return people
     return people[np.sort(np.random.default_rng(seed).permutation(people.height)[:most])]
 
 
-__all__ = ["MUST_BEAT", "Learned", "ShopPlanner", "Trial", "example_of", "habits_of", "learn", "states_of"]
+__all__ = [
+    "MUST_BEAT", "Known", "Learned", "ShopPlanner", "Trial", "example_of", "habits_of", "learn", "states_by",
+    "states_of",
+]  # fmt: skip

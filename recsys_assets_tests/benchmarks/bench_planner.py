@@ -22,7 +22,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.metrics import precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
 
-from recsys_assets.logic.baskets import Shopping
 from recsys_assets.logic.copy_facts import INTENTS, TRIGGERS
 from recsys_assets.logic.intents import companions, labelled
 from recsys_assets.logic.simulated_shop import Scale
@@ -33,7 +32,7 @@ from recsys_assets.models.planning import Learned, Trial, learn, states_of
 from recsys_assets.tables import CATALOG, CLEAN_EVENTS
 from recsys_assets.tuning import Tuning
 from recsys_assets_tests.benchmarks.purchases import catalog, clean_events
-from recsys_assets_tests.models.made_shop import MadeShop, filled, made_shop, shop_of
+from recsys_assets_tests.models.made_shop import MadeShop, filled, known_of, made_shop, shop_of
 
 BY_TYPE = ("accuracy_at_1", "accuracy_at_3", "pinball_loss", "macro_f1", "brier", "auc")
 PARTS = ("purchases", "made", "visits")
@@ -64,11 +63,12 @@ def recorded() -> Iterator[Fits]:
             kind.fit = original
 
 
-def learned_of(shopping: Shopping, cycles: pl.DataFrame, day: date, tuning: Tuning) -> Learned:
+def learned_of(events: pl.DataFrame, products: pl.DataFrame, day: date, tuning: Tuning) -> Learned:
     """Learns, and prints how long that, planning everybody, and the trees alone take."""
+    shopping, cycles = shop_of(events, products, day, tuning)
     with recorded() as fits:
         started = time.perf_counter()
-        learned = learn(shopping, cycles, day, tuning)
+        learned = learn(known_of(events, products, tuning), day, tuning)
         learning = time.perf_counter() - started
     started = time.perf_counter()
     with threadpool_limits(1):
@@ -111,9 +111,9 @@ def purchases(tuning: Tuning) -> None:
     """Complete Journey: baskets alone, no visits."""
     events = clean_events()
     day: date = events["event_date"].max()  # type: ignore[assignment] # a column of days
-    shopping, cycles = shop_of(events, catalog(events), day, tuning)
+    shopping, _ = shop_of(events, catalog(events), day, tuning)
     print(f"\n# Complete Journey: {shopping.baskets.height:,} baskets up to {day}")
-    table(learned_of(shopping, cycles, day, tuning).figures, "Complete Journey")
+    table(learned_of(events, catalog(events), day, tuning).figures, "Complete Journey")
 
 
 def made(tuning: Tuning) -> None:
@@ -123,7 +123,7 @@ def made(tuning: Tuning) -> None:
     shop = made_shop(scale)
     shopping, cycles = shop.until(day, tuning)
     print(f"\n# Made shop: {shopping.baskets.height:,} baskets, {shopping.looks.height:,} looks up to {day}")
-    learned = learned_of(shopping, cycles, day, tuning)
+    learned = learned_of(shop.events, shop.catalog, day, tuning)
     table(learned.figures, "made shop")
     true = with_truth(labelled(shopping, companions(shopping, tuning), cycles, tuning), shop)
     agreement(true)
@@ -203,10 +203,10 @@ def visits(folder: Path, tuning: Tuning) -> None:
     )  # fmt: skip
     products = filled(CATALOG, events.select("product_id").unique().sort("product_id"))
     day: date = events["event_date"].max()  # type: ignore[assignment] # a column of days
-    shopping, cycles = shop_of(events, products, day, tuning)
+    shopping, _ = shop_of(events, products, day, tuning)
     print(f"\n# RetailRocket: {shopping.baskets.height:,} baskets, {shopping.looks.height:,} looks up to {day}")
     print("Its people were chosen for having bought, so who has not yet will: only those who have are a fair test.")
-    told = learned_of(shopping, cycles, day, tuning).figures
+    told = learned_of(events, products, day, tuning).figures
     table(told.filter(pl.col("target") == "buys"), "RetailRocket, buys within the horizon")
 
 

@@ -1,5 +1,6 @@
 """The simulator's shop as the tables that a planner is learned from, and what is true of its orders."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,6 +11,7 @@ from recsys_assets.logic.price_tiers import price_tiers
 from recsys_assets.logic.repurchase import repurchase_cycles
 from recsys_assets.logic.simulate import days
 from recsys_assets.logic.simulated_shop import LABEL, Scale, make_shop
+from recsys_assets.models.planning import Known
 from recsys_assets.tables import CATALOG, CLEAN_EVENTS, MICROS, Table
 from recsys_assets.tuning import Tuning
 
@@ -34,6 +36,13 @@ def shop_of(
     knobs = tuning.planner
     products = planned_products(catalog, price_tiers(catalog, tuning), knobs.category_depth, knobs.gift_words)
     return shopping(events, products), repurchase_cycles(events, catalog, day, tuning)
+
+
+def known_of(events: pl.DataFrame, catalog: pl.DataFrame, tuning: Tuning) -> Callable[[date], Known]:
+    """What was known at the end of a day, in a shop whose catalogue and people's keys stay as they are."""
+    knobs = tuning.planner
+    products = planned_products(catalog, price_tiers(catalog, tuning), knobs.category_depth, knobs.gift_words)
+    return lambda day: Known(events, products, repurchase_cycles(events, catalog, day, tuning))
 
 
 def filled(table: Table, frame: pl.DataFrame) -> pl.DataFrame:

@@ -10,18 +10,21 @@ import pytest
 
 from recsys_assets.errors import SourceError
 from recsys_assets.logic.copy_facts import INTENTS
+from recsys_assets.logic.identities import identities
 from recsys_assets.logic.intents import companions
+from recsys_assets.logic.plan_states import States
 from recsys_assets.logic.plans import Plan, Visit
 from recsys_assets.logic.simulated_shop import Scale
 from recsys_assets.models import planning
+from recsys_assets.models.leaks import state_leaks
 from recsys_assets.models.plan_evaluation import MUST_BEAT, Judged
 from recsys_assets.models.plan_visits import WITHOUT, visit_measures
 from recsys_assets.models.planner import FILE, Examples, Planner
-from recsys_assets.models.planning import Learned, ShopPlanner, Trial, learn, states_of
-from recsys_assets.tables import CLEAN_EVENTS, PLAN_FIGURES
+from recsys_assets.models.planning import Known, Learned, ShopPlanner, Trial, learn, states_by, states_of
+from recsys_assets.tables import CLEAN_EVENTS, IDENTITIES, PLAN_FIGURES
 from recsys_assets.tuning import Evaluation, Tuning
 from recsys_assets.tuning import Planner as Knobs
-from recsys_assets_tests.models.made_shop import MadeShop, made_shop, shop_of
+from recsys_assets_tests.models.made_shop import MadeShop, known_of, made_shop, shop_of
 
 DAYS, HORIZON = 84, 14
 FIRST = date(2026, 1, 1)
@@ -36,8 +39,7 @@ def made() -> MadeShop:
 
 
 def learned_of(events: pl.DataFrame, catalog: pl.DataFrame, day: date = LAST, tuning: Tuning = TUNING) -> Learned:
-    shopping, cycles = shop_of(events, catalog, day, tuning)
-    return learn(shopping, cycles, day, tuning)
+    return learn(known_of(events, catalog, tuning), day, tuning)
 
 
 def trial_of(learned: Learned) -> Trial:
@@ -106,14 +108,63 @@ def scrambled(events: pl.DataFrame, after: date) -> pl.DataFrame:
 
 def test_what_is_tested_knew_nothing_of_the_newest_horizon(learned: Learned, made: MadeShop) -> None:
     cutoff = LAST - timedelta(HORIZON)
-    shopping, _ = shop_of(scrambled(made.events, cutoff), made.catalog, LAST, TUNING)
-    _, cycles = made.until(LAST, TUNING)  # how long things last is told from outside
-    other = trial_of(learn(shopping, cycles, LAST, TUNING))
+    other = trial_of(learned_of(scrambled(made.events, cutoff), made.catalog))
     ours = trial_of(learned)
     assert ours.test.states.as_of == cutoff
     assert other.planner.terms == ours.planner.terms
     assert other.planner.predict(other.test.states).plans() == ours.planner.predict(ours.test.states).plans()
     assert not other.test.after.equals(ours.test.after)
+
+
+def logged_in_late(made: MadeShop) -> pl.DataFrame:
+    """Nobody logs in to look around before the newest horizon: until then, looks are those of cookies alone."""
+    early = (pl.col("event_date") <= LAST - timedelta(HORIZON)) & (pl.col("event_type") != "purchase")
+    cookie = pl.format("cookie {}", "user_key")
+    return made.events.with_columns(
+        cookie.alias("anon_key"), pl.when(~early | pl.col("user_key").is_null()).then("user_key").alias("user_key")
+    ).with_columns(pl.when(pl.col("event_type") != "purchase").then("anon_key").alias("anon_key"))
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_states_know_no_later_link(made: MadeShop, planted: bool) -> None:
+    sent = logged_in_late(made)
+
+    def known(day: date, events: pl.DataFrame, by: date) -> Known:
+        def links(given: pl.DataFrame, _: date) -> pl.DataFrame:
+            return identities(given, by, QUICK.window_days)
+
+        return Known.by(day, events, links, (), made.catalog, made.catalog, QUICK)
+
+    learned = learn(lambda day: known(day, sent, LAST if planted else day), LAST, QUICK)
+    told = state_leaks(
+        learned.states,
+        lambda day: states_by(known(day, sent.filter(pl.col("event_date") <= day), day), day, QUICK),
+    )
+    assert len(learned.states) == 2
+    if planted:
+        assert len(told) == 2
+        assert told[1].startswith(f"the planner's states of {LAST - timedelta(HORIZON)} (")
+        assert "_looked" in told[1]
+    else:
+        assert told == []
+
+
+def test_what_a_later_catalog_says_changes_no_state(made: MadeShop) -> None:
+    """Twice the price, another category, and what is sold only later: the past stays as it was."""
+    day = LAST - timedelta(HORIZON)
+    later = made.catalog.with_columns(pl.col("unit_price_micros") * 2, pl.lit("All > Else").alias("category"))
+    first = made.events.group_by("product_id").agg(pl.col("event_date").min())
+    new = first.filter(pl.col("event_date") > day)["product_id"]
+    then = made.catalog.filter(~pl.col("product_id").is_in(new.implode()))
+
+    def states_with(after: pl.DataFrame, events: pl.DataFrame) -> States:
+        known = Known.by(day, events, lambda given, _: IDENTITIES.empty(), (), then, after, QUICK)
+        return states_by(known, day, QUICK)
+
+    other = states_with(later, made.events)
+    same = states_with(then, made.events.filter(pl.col("event_date") <= day))
+    assert other.people.equals(same.people)
+    assert other.categories.equals(same.categories)
 
 
 def test_horizons_that_are_learned_from_end_where_the_newest_begins(
@@ -135,10 +186,8 @@ def test_horizons_that_are_learned_from_end_where_the_newest_begins(
 
 def test_nothing_after_the_day_is_read_even_where_it_is_given(learned: Learned, made: MadeShop) -> None:
     day = LAST - timedelta(HORIZON)
-    shopping, cycles = made.until(day, TUNING)
-    then = learn(shopping, cycles, day, QUICK)
-    everything, _ = shop_of(made.events, made.catalog, LAST, TUNING)
-    now = learn(everything, cycles, day, QUICK)
+    then = learned_of(made.events.filter(pl.col("event_date") <= day), made.catalog, day, QUICK)
+    now = learned_of(made.events, made.catalog, day, QUICK)
     assert now.figures.equals(then.figures)
     assert now.planner.terms == then.planner.terms
     assert now.planner.usual == then.planner.usual
@@ -147,8 +196,8 @@ def test_nothing_after_the_day_is_read_even_where_it_is_given(learned: Learned, 
 
 def test_threads_and_the_order_of_rows_change_nothing(learned: Learned, made: MadeShop) -> None:
     shuffled = made.events.sample(fraction=1, shuffle=True, seed=4)
-    shopping, cycles = shop_of(shuffled, made.catalog.sample(fraction=1, shuffle=True, seed=5), LAST, TUNING)
-    other = learn(shopping, cycles, LAST, TUNING, threads=2)
+    catalog = made.catalog.sample(fraction=1, shuffle=True, seed=5)
+    other = learn(known_of(shuffled, catalog, TUNING), LAST, TUNING, threads=2)
     assert other.figures.equals(learned.figures)
     assert other.planner.terms == learned.planner.terms
     assert plans_of(other, made) == plans_of(learned, made)
@@ -277,11 +326,9 @@ def test_a_shop_without_looks_learns_from_baskets(made: MadeShop) -> None:
 
 
 def test_so_many_people_are_drawn_by_the_seed(made: MadeShop) -> None:
-    shopping, cycles = made.until(LAST, TUNING)
-
     def people(seed: int) -> list[str]:
         tuning = QUICK.model_copy(update={"seed": seed})
-        return trial_of(learn(shopping, cycles, LAST, tuning)).test.states.people["person_key"].to_list()
+        return trial_of(learned_of(made.events, made.catalog, tuning=tuning)).test.states.people["person_key"].to_list()
 
     one, other = people(1), people(2)
     assert one != other
