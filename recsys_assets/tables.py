@@ -136,6 +136,7 @@ ITEM_STATS = Table(
         "category": pl.String(),  # top of the category path
         "price_tier": pl.String(),
         **cols.counts("purchases", "buyers", "units", "views", "carts", "returns", "recent_buyers", "recent_purchases"),
+        **cols.counts("recent_units", "lookers", "recent_lookers"),  # lookers: people who looked at it
         "trend": cols.SHARE,  # recent purchases per day over those of the window before; null where none before
         "view_to_cart": cols.SHARE,
         "cart_to_purchase": cols.SHARE,
@@ -341,11 +342,11 @@ POPULAR_ITEMS = Table(
         "rank": pl.Int64(),
         "product_id": pl.String(),
         "score": cols.SCORE,
-        "buyers": cols.COUNT,
+        "buyers": cols.COUNT,  # or people who looked at it, as the reason says
         "price_micros": cols.MONEY,
         "reason": pl.String(),
     },
-    "What most people buy lately, overall and per top category.",
+    "What most people buy lately, overall and per top category; where nobody does, what they look at.",
 )
 
 # Of these two, category '' is the whole shop, and a null is a figure that too few people stand behind.

@@ -232,11 +232,14 @@ class Quality(_Knobs):
     weeks: int = Field(4, ge=2, description="weeks before a day that it is compared with")
     weeks_at_least: int = Field(2, ge=2, description="weeks that must be known before a day can be too small")
     volume_at_least: float = Field(
-        0.6, ge=0, lt=1, description="share of a weekday's usual events, and of its usual hours, that a day must have"
+        0.6, ge=0, lt=1, description="share of the expected events, people, purchases and hours that a day must have"
     )
-    volume_at_most: float = Field(2.0, gt=1, description="times a weekday's usual events beyond which a check warns")
-    volume_spreads: float = Field(
-        4.0, ge=0, description="spreads (1.48 median deviations) by which a volume must be off to stop; half: to warn"
+    volume_at_most: float = Field(2.0, gt=1, description="times the expected events beyond which a check warns")
+    false_stops: float = Field(
+        0.002,
+        gt=0,
+        le=0.1,
+        description="share of ordinary nights on which chance alone may lack so much; ten times that: a warning",
     )
     bot_events: int = Field(10_000, ge=1, description="events in a day beyond which a person is a bot")
     bot_floor: int = Field(1_000, ge=1, description="events in a day up to which nobody is a bot")

@@ -8,6 +8,8 @@ from recsys_assets.logic.price_tiers import product_tiers
 from recsys_assets.tables import ITEM_STATS, MICROS
 from recsys_assets.tuning import Tuning
 
+LOOKS = ("view", "click", "search_click", "add_to_cart", "wishlist_add")  # a person looked at the product
+
 
 def item_stats(
     events: pl.DataFrame, catalog: pl.DataFrame, tiers: pl.DataFrame, as_of: date, tuning: Tuning
@@ -58,12 +60,27 @@ def item_stats(
     lately = (
         bought.filter(day >= recent_from)
         .group_by("product_id")
-        .agg(pl.col("_person").n_unique().cast(pl.Int64).alias("recent_buyers"))
+        .agg(
+            pl.col("_person").n_unique().cast(pl.Int64).alias("recent_buyers"),
+            quantity.sum().alias("recent_units"),
+        )
     )
-    zero = [pl.col(name).fill_null(0) for name in ("buyers", "units", "recent_buyers", "recent_purchases", "_before")]
+    looked = (
+        lines.filter(kind.is_in(LOOKS))
+        .group_by("product_id")
+        .agg(
+            pl.col("_person").n_unique().cast(pl.Int64).alias("lookers"),
+            pl.col("_person").filter(day >= recent_from).n_unique().cast(pl.Int64).alias("recent_lookers"),
+        )
+    )
+    counts = (
+        "buyers", "units", "recent_buyers", "recent_units", "recent_purchases", "lookers", "recent_lookers", "_before",
+    )  # fmt: skip
+    zero = [pl.col(name).fill_null(0) for name in counts]
     stats = (
         counted.join(sold, on="product_id", how="left")
         .join(lately, on="product_id", how="left")
+        .join(looked, on="product_id", how="left")
         .join(product_tiers(catalog, tiers), on="product_id", how="left")
         .join(catalog.select("product_id", pl.col("rating").alias("_listed")), on="product_id", how="left")
         .with_columns(zero)

@@ -1,24 +1,28 @@
 """A day against the weeks before it: how much happened, when, by whom, at which prices.
 
-Everything is compared with medians, which a bad day among the last weeks does not move. What people did on holidays
-looks like a broken delivery: only the shop can tell, by ``quality.accept_days``.
+Prices are compared with medians, counts with what chance allows. What people did on holidays looks like a broken
+delivery: only the shop can tell, by ``quality.accept_days``.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from statistics import median
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from recsys_assets.logic import counts
 from recsys_assets.tables import CLEAN_EVENTS
 from recsys_assets.tuning import Quality
 
 BOT, PRICE_OUTLIER = "bot", "price_outlier"
 
+Hours = npt.NDArray[np.int64]  # events per hour of a day
 Kind = Literal["volume", "hours", "bots", "prices"]
+_WARNS = 10  # times ``false_stops`` below which a chance is a warning
 _MAD_TO_SPREAD = 1.4826  # of a normal distribution
 _USUAL_HOUR = 0.75  # share of a weekday's days on which an hour must have had events to be missed
 _HOURS_AT_LEAST = 4  # of a shop with fewer usual hours in a day, none is missed
@@ -49,6 +53,12 @@ def daily_counts(events: pl.LazyFrame, time_zone: str) -> pl.LazyFrame:
     return people.group_by("event_date", hour, "event_type").agg(pl.len().cast(pl.Int64).alias("_count"))
 
 
+def daily_people(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Persons and anonymous visitors per day (``_people``), bots left out."""
+    people = events.filter(pl.col("flag").ne_missing(BOT))
+    return people.group_by("event_date").agg(_PERSON.n_unique().cast(pl.Int64).alias("_people"))
+
+
 def daily_prices(events: pl.LazyFrame) -> pl.LazyFrame:
     """Per day and product the median of what was paid for it (``_price``, micros), bots left out."""
     sold = events.filter(
@@ -72,10 +82,14 @@ def judge(
     events = flag_bots(events, quality)
     # Summed up apart and joined then: the past is read from files, of which only the columns in use are loaded.
     parts = (past, events.lazy())
-    frames = [daily_counts(part, time_zone) for part in parts] + [daily_prices(part) for part in parts]
-    past_counts, counts, past_prices, prices = pl.collect_all(frames)
-    flagged, odd_prices = flag_prices(events, pl.concat([past_prices, prices]), quality)
-    return flagged, [*bots(flagged), *volumes(pl.concat([past_counts, counts]), days, quality), *odd_prices]
+    made = pl.collect_all(
+        [daily_counts(part, time_zone) for part in parts]
+        + [daily_people(part) for part in parts]
+        + [daily_prices(part) for part in parts]
+    )
+    hourly, people, prices = (pl.concat(made[n : n + 2]) for n in (0, 2, 4))
+    flagged, odd_prices = flag_prices(events, prices, quality)
+    return flagged, [*bots(flagged), *volumes(hourly, people, days, quality), *odd_prices]
 
 
 def flag_bots(events: pl.DataFrame, quality: Quality) -> pl.DataFrame:
@@ -155,24 +169,28 @@ def bots(events: pl.DataFrame) -> list[Anomaly]:
     ]
 
 
-def volumes(hourly: pl.DataFrame, days: Sequence[date], quality: Quality) -> list[Anomaly]:
-    """Days with far fewer events than usual (in all, or of a type), with empty hours, or with far more events.
+def volumes(hourly: pl.DataFrame, people: pl.DataFrame, days: Sequence[date], quality: Quality) -> list[Anomaly]:
+    """Days with far fewer events or people than usual (or purchases), with empty hours, or with far more events.
 
-    A day is compared with the same weekday of the ``weeks`` before it, once ``weeks_at_least`` of them are known. It
-    must be off by a share and by several spreads of those weeks, so that chance stops no small or restless shop; off
-    by half as many, too few events are a warning.
+    Each is a test of a count (`logic.counts`) against the ``weeks`` before, once ``weeks_at_least`` of them are known:
+    it stops a day that lacks so much that it matters (``volume_at_least``) and that chance alone shows on fewer than
+    ``false_stops`` of nights. Ten times as often, and half as much missing, is a warning.
 
     Args:
         hourly: `daily_counts` of these days and of the weeks before each.
+        people: `daily_people` of the same.
         days: which to judge.
-        quality: ``weeks…`` and ``volume_…`` are read.
+        quality: ``weeks…``, ``volume_…`` and ``false_stops`` are read.
     """
-    counts = hourly.group_by("event_date", "event_type").agg(pl.col("_count").sum())
-    total = dict(counts.group_by("event_date").agg(pl.col("_count").sum()).iter_rows())
-    of_type: dict[str, dict[date, int]] = {}
-    for day, kind, count in counts.sort("event_type").iter_rows():
-        of_type.setdefault(kind, {})[day] = count
-    hours = dict(hourly.group_by("event_date").agg(pl.col("_hour").unique()).iter_rows())
+    of_type = {
+        str(kind): _by_day(rows)
+        for (kind,), rows in hourly.sort("event_type").group_by("event_type", maintain_order=True)
+    }
+    whole = _by_day(hourly)
+    total = _totals(whole)
+    series = {"people": dict(people.select("event_date", "_people").iter_rows())}
+    series |= {f"events of type {kind}": _totals(hours) for kind, hours in of_type.items()}
+    tables = {f"events of type {kind}": hours for kind, hours in of_type.items()} | {"people": whole, "events": whole}
     found: list[Anomaly] = []
     for day in days:
         past = [day - timedelta(n) for n in range(1, 7 * quality.weeks + 1)]
@@ -180,58 +198,88 @@ def volumes(hourly: pl.DataFrame, days: Sequence[date], quality: Quality) -> lis
         past = [one for one in past if one >= first]  # before its first event a shop is not empty but unknown
         if sum(one.weekday() == day.weekday() for one in past) < quality.weeks_at_least:
             continue
-        whole = _volume(day, "events", total, past, quality)
-        parts = [
-            one
-            for kind, series in of_type.items()
-            for one in _volume(day, f"events of type {kind}", series, past, quality)
-        ]
-        # Where the whole day is off, its types say the same once more: the worse of the two is told.
-        severe = [said for said in (whole, parts) if any(one.severity == "error" for one in said)]
-        found += severe[0] if severe else whole or parts
-        found += _empty_hours(day, hours, past, quality)
+        events = _volume(day, "events", total, whole, past, quality)
+        parts = [one for name, own in series.items() for one in _volume(day, name, own, tables[name], past, quality)]
+        # Where the whole day is off, its parts say the same once more: the worse of the two is told.
+        severe = [said for said in (events, parts) if any(one.severity == "error" for one in said)]
+        found += severe[0] if severe else events or parts
+        found += _empty_hours(day, whole, past, quality)
     return found
 
 
-def _volume(day: date, what: str, series: Mapping[date, int], past: Sequence[date], quality: Quality) -> list[Anomaly]:
-    of_weekday: dict[int, list[int]] = {}
-    for one in past:
-        of_weekday.setdefault(one.weekday(), []).append(series.get(one, 0))
-    medians = {weekday: median(values) for weekday, values in of_weekday.items()}
-    usual, count = medians[day.weekday()], series.get(day, 0)
-    each = [(abs(value - medians[of]), medians[of]) for of, values in of_weekday.items() for value in values]
-    deviation = median(by for by, _ in each)
-    relative = median([by / middle for by, middle in each if middle] or [0.0])
-    # Counts vary at least as much as independent visits do.
-    spread = math.sqrt(usual)
-    if count:  # no event at all is more than a quiet day, in restless shops too
-        spread = max(spread, _MAD_TO_SPREAD * deviation, _MAD_TO_SPREAD * relative * usual)
-    off = abs(count - usual) / spread if spread else 0.0
-    far, whole = off > quality.volume_spreads, what == "events"
-    text = f"{count:,} {what}, on a {day:%A} usually {usual:,.0f}"
-    if count < quality.volume_at_least * usual:
-        text = f"{text}: {count / usual:.0%}"
-        # The other types are few, or vary with what is sold: of the year of UCI's shop, returns were low on 9 days.
-        matters = whole or what == _PURCHASES
-        if far and matters:
-            return [Anomaly(day, "volume", "error", text)]
-        if far or (matters and off > quality.volume_spreads / 2):
-            return [Anomaly(day, "volume", "warn", text)]
-    if count > quality.volume_at_most * usual and far and whole:
+def _by_day(hourly: pl.DataFrame) -> dict[date, Hours]:
+    made: dict[date, Hours] = {}
+    for day, hour, count in hourly.select("event_date", "_hour", "_count").iter_rows():
+        made.setdefault(day, np.zeros(24, dtype=np.int64))[hour] += count
+    return made
+
+
+def _totals(hours: Mapping[date, Hours]) -> dict[date, int]:
+    return {day: int(row.sum()) for day, row in hours.items()}
+
+
+def _burst(hours: Mapping[date, Hours], past: Sequence[date]) -> float:
+    none = np.zeros(24, dtype=np.int64)
+    return counts.burst(
+        np.array([hours.get(one, none) for one in past if one.weekday() == weekday] or [none]) for weekday in range(7)
+    )
+
+
+def _volume(
+    day: date,
+    what: str,
+    series: Mapping[date, int],
+    hours: Mapping[date, Hours],
+    past: Sequence[date],
+    quality: Quality,
+) -> list[Anomaly]:
+    usual, count = counts.expected(series, day, past), series.get(day, 0)
+    whole = what == "events"
+    least = quality.volume_at_least
+    few, many = count < (1 + least) / 2 * usual, whole and count > quality.volume_at_most * usual
+    if not (least and few) and not many:
+        return []
+    spread = max(counts.spread(series, day, past), 1.0 if what == "people" else _burst(hours, past))
+    text = f"{count:,} {what}, on a {day:%A} {usual:,.0f} are expected"
+    if many:
+        chance = counts.chance_of_so_many(count, usual, spread)
+        odd = chance < quality.false_stops
+        return [Anomaly(day, "volume", "warn", f"{text} ({counts.odds(chance)})")] if odd else []
+    chance = counts.chance_of_so_few(count, usual, spread)
+    if not count:  # the quietest day has visits, in restless shops too: only their bursts are chance
+        chance = min(chance, counts.chance_of_so_few(0, usual / _burst(hours, past), 1.0))
+    text = f"{text} ({counts.odds(chance)})"
+    far = chance < quality.false_stops and count < least * usual
+    # The other types are few, or vary with what is sold: of the year of UCI's shop, returns were low on 9 days.
+    matters = whole or what in ("people", _PURCHASES)
+    if far and matters:
+        return [Anomaly(day, "volume", "error", text)]
+    if far or (matters and chance < _WARNS * quality.false_stops):
         return [Anomaly(day, "volume", "warn", text)]
     return []
 
 
-def _empty_hours(
-    day: date, hours: Mapping[date, Sequence[int]], past: Sequence[date], quality: Quality
-) -> list[Anomaly]:
-    alike = [hours.get(one, ()) for one in past if one.weekday() == day.weekday()]
-    usual = [hour for hour in range(24) if sum(hour in there for there in alike) >= _USUAL_HOUR * len(alike)]
-    empty = [hour for hour in usual if hour not in hours.get(day, ())]
-    if day not in hours or len(usual) < _HOURS_AT_LEAST or len(empty) <= (1 - quality.volume_at_least) * len(usual):
+def _empty_hours(day: date, hours: Mapping[date, Hours], past: Sequence[date], quality: Quality) -> list[Anomaly]:
+    """The longest run of usual hours without events, where it is long enough to matter and too long for chance."""
+    none = np.zeros(24, dtype=np.int64)
+    own, alike = (
+        hours.get(day, none),
+        np.array([hours.get(one, none) for one in past if one.weekday() == day.weekday()]),
+    )
+    usual = np.flatnonzero((alike > 0).mean(axis=0) >= _USUAL_HOUR)
+    empty = usual[own[usual] == 0]
+    if not own.sum() or len(usual) < _HOURS_AT_LEAST or len(empty) <= (1 - quality.volume_at_least) * len(usual):
+        return []
+    runs = np.split(usual, np.flatnonzero(np.diff((own[usual] == 0).astype(np.int8))) + 1)
+    inside = max(int(alike[:, run].sum()) for run in runs if not own[run].any())
+    # It is the longest of all the runs that there can be, so its chance is that of so many tries.
+    tries = len(usual) * (len(usual) + 1) // 2
+    chance = tries * counts.chance_of_empty(inside, int(alike.sum()) - inside, int(own.sum()), _burst(hours, past))
+    if chance >= _WARNS * quality.false_stops:
         return []
     named = ", ".join(f"{hour}:00" for hour in empty)
-    return [Anomaly(day, "hours", "error", f"nothing in {len(empty)} of the {len(usual)} usual hours: {named}")]
+    said = f"{own.sum():,} events, and none in {len(empty)} of the {len(usual)} usual hours ({counts.odds(chance)})"
+    return [Anomaly(day, "hours", "error" if chance < quality.false_stops else "warn", f"{said}: {named}")]
 
 
 def usual_prices(prices: pl.DataFrame, wanted: pl.DataFrame, quality: Quality) -> pl.DataFrame:

@@ -20,10 +20,10 @@ def last_category(category: pl.Expr) -> pl.Expr:
     return category.str.split(">").list.last().str.strip_chars()
 
 
-def popular_text(buyers: pl.Expr, days: int) -> pl.Expr:
-    """``Bought by 123 customers in the last 30 days``."""
+def popular_text(people: pl.Expr, days: int, text: str = reason_texts.POPULAR) -> pl.Expr:
+    """``Bought by 123 customers in the last 30 days``, or looked at by so many (``reason_texts.LOOKED_AT``)."""
     span = "day" if days == 1 else f"{days} days"
-    return pl.format(reason_texts.POPULAR, buyers, _plural(buyers, "customer"), pl.lit(span))
+    return pl.format(text, people, _plural(people, "customer"), pl.lit(span))
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,9 @@ def test_a_product_is_counted_and_rated() -> None:
         "returns": 1,
         "recent_buyers": 2,
         "recent_purchases": 2,
+        "recent_units": 1 + 5,
+        "lookers": 1,
+        "recent_lookers": 1,
         "trend": 2 / 1,  # two in the last five days, one in the five before
         "view_to_cart": 4 / 8,
         "cart_to_purchase": 3 / 4,
@@ -73,7 +76,7 @@ def test_a_product_is_counted_and_rated() -> None:
 
 def test_a_rate_with_nothing_below_its_line_is_null() -> None:
     row = one(event("p", "a", DAY, "impression"))
-    zero = ("purchases", "buyers", "units", "views", "carts", "returns", "recent_buyers", "recent_purchases")
+    zero = {name for name, kind in ITEM_STATS.columns.items() if kind.is_integer()} - {"average_price_micros"}
     assert {row[name] for name in zero} == {0}
     assert {row[name] for name in row.keys() - {"product_id", *zero}} == {None}
 

@@ -102,7 +102,6 @@ def test_frames_that_break_a_rule_are_refused_by_name(stores: Stores) -> None:
         (pl.concat([good.lists, good.lists]), good.popular, "a product twice"),
         (no_price, good.popular, "without a price"),
         (good.lists.with_columns(position=pl.lit(None, pl.Int64)), good.popular, "no served product"),
-        (good.lists, good.popular.clear(), "popular list is empty"),
     ):
         bad = replace(good, lists=lists, popular=popular)
         with pytest.raises(RefusedError, match=message):

@@ -239,10 +239,11 @@ def popular_items(tuning: Tuning) -> Suite:
                 "there is something popular to show to anybody",
                 overall > 0,
                 pl.format(
-                    f"{{}} popular products overall that {tuning.k_anonymity} people or more bought in "
-                    f"{tuning.recent_days} days",
+                    f"{{}} popular products overall: k_anonymity asks for {tuning.k_anonymity} people who bought or "
+                    f"looked at one in {tuning.window_days} days",
                     overall,
                 ),
+                "warn",
             ),
         ),
         ("category", "rank"),
