@@ -1,12 +1,16 @@
 """Every knob of the recommender, typed, with its default. The README's table of knobs is compared with this file.
 
-A home may override any of them in its ``home.toml`` under ``[tuning]``, by the same dotted names.
+A home may override any of them in its ``home.toml`` under ``[tuning]``, by the same dotted names. What costs memory or
+time in proportion has an upper bound, ten times or more above what helped any shop: a slip of the finger is told at
+once and not after a night (als.factors = 100000 would ask for 400 MB per thousand products).
 """
 
 from datetime import date
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from recsys_assets.sources import MEMBERS
 
 
 class _Knobs(BaseModel):
@@ -53,22 +57,32 @@ class Blending(_Knobs):
         ("als", "item_cf", "popularity", "personal", "linear", "transitions", "session", "basket", "content"),
         description="members that chosen weights and a learned order may use",
     )
-    depth: int = Field(50, ge=10, description="best products of each member that choices look at")
-    people: int = Field(2000, ge=10, description="at most so many people are learned from, drawn by the seed")
+    depth: int = Field(50, ge=10, le=1000, description="best products of each member that choices look at")
+    people: int = Field(
+        2000, ge=10, le=1_000_000, description="at most so many people are learned from, drawn by the seed"
+    )
     people_per_type: int = Field(200, ge=1, description="people from which a type of history has weights of its own")
     people_to_weigh: int = Field(20, ge=4, description="people from which weights are chosen; below: the default blend")
     people_to_learn: int = Field(200, ge=4, description="people with a hit among the candidates to learn an order from")
-    trees: int = Field(100, ge=1, description="trees of the learned order")
-    leaves: int = Field(15, ge=2, description="leaves of a tree")
+    trees: int = Field(100, ge=1, le=2000, description="trees of the learned order")
+    leaves: int = Field(15, ge=2, le=1024, description="leaves of a tree")
     learning_rate: float = Field(0.1, gt=0, le=1, description="what each tree adds")
     least_in_leaf: int = Field(50, ge=1, description="candidates in a leaf at least")
+
+    @field_validator("members")
+    @classmethod
+    def _exist(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in members if name not in MEMBERS]
+        if unknown or not members:
+            raise ValueError(f"no member is called {', '.join(unknown) or 'nothing'}; there are {', '.join(MEMBERS)}")
+        return members
 
 
 class Als(_Knobs):
     """Implicit-feedback matrix factorisation (Hu, Koren, Volinsky 2008)."""
 
-    factors: int = Field(64, ge=1, description="length of a vector")
-    iterations: int = Field(8, ge=1, description="rounds of fitting")
+    factors: int = Field(64, ge=1, le=1024, description="length of a vector")
+    iterations: int = Field(8, ge=1, le=200, description="rounds of fitting")
     regularization: float = Field(1.0, gt=0, description="used where no validation window chooses another")
     regularizations: tuple[float, ...] = Field((0.1, 1.0, 10.0), description="tried on validation; empty: none")
     alpha: float = Field(1.0, gt=0, description="confidence in what was bought")
@@ -77,7 +91,7 @@ class Als(_Knobs):
 class ItemCf(_Knobs):
     """Item-item neighbours."""
 
-    neighbours: int = Field(100, ge=1, description="kept per product")
+    neighbours: int = Field(100, ge=1, le=2000, description="kept per product")
     popularity_exponent: float = Field(0.25, ge=0, le=1, description="how far a product's buyers are divided out")
     spending_weighted: bool = Field(False, description="weigh a product by its price against the person's usual one")
 
@@ -120,13 +134,18 @@ class Repeats(_Knobs):
 class Evaluation(_Knobs):
     """Promise 6: one global cut-off in time."""
 
-    holdout_days: int = Field(14, ge=1, description="days that models do not see, and are tested on")
+    holdout_days: int = Field(14, ge=1, le=365, description="days that models do not see, and are tested on")
     ks: tuple[int, ...] = Field((5, 10, 20), description="list lengths that are measured")
-    bootstrap: int = Field(1000, ge=100, description="draws behind each interval")
-    people: int = Field(20_000, ge=100, description="at most so many are evaluated, drawn by the seed")
-    origins: int = Field(1, ge=1, description="test windows, each a holdout before the other; every one is fitted anew")
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="draws behind each interval")
+    people: int = Field(20_000, ge=100, le=1_000_000, description="at most so many are evaluated, drawn by the seed")
+    origins: int = Field(
+        1, ge=1, le=24, description="test windows, each a holdout before the other; every one is fitted anew"
+    )
     beginners: int = Field(
-        300, ge=0, description="of them, how many are also looked at after their first 0, 1, 2 and 3 interactions"
+        300,
+        ge=0,
+        le=100_000,
+        description="of them, how many are also looked at after their first 0, 1, 2 and 3 interactions",
     )
 
 
@@ -197,8 +216,10 @@ class Diversity(_Knobs):
 class Search(_Knobs):
     """The search for better knobs of the members, by `recsys run search`; counted in trials, never in seconds."""
 
-    trials: int = Field(8, ge=1, description="knobs tried per member, the present ones among them")
-    people: int = Field(2000, ge=10, description="people of the validation window that a trial is measured on, drawn")
+    trials: int = Field(8, ge=1, le=1000, description="knobs tried per member, the present ones among them")
+    people: int = Field(
+        2000, ge=10, le=1_000_000, description="people of the validation window that a trial is measured on, drawn"
+    )
     windows: tuple[int, ...] = Field((30, 90, 180), description="days of history that are compared with window_days")
 
 
@@ -229,7 +250,7 @@ class UserTypes(_Ascending):
 class Quality(_Knobs):
     """What a day is compared with before it may be published: the same weekday, prices and people of the last weeks."""
 
-    weeks: int = Field(4, ge=2, description="weeks before a day that it is compared with")
+    weeks: int = Field(4, ge=2, le=52, description="weeks before a day that it is compared with")
     weeks_at_least: int = Field(2, ge=2, description="weeks that must be known before a day can be too small")
     volume_at_least: float = Field(
         0.6, ge=0, lt=1, description="share of the expected events, people, purchases and hours that a day must have"
@@ -261,7 +282,7 @@ class Promotion(_Knobs):
         0.02, ge=0, lt=1, description="share of another recipe's NDCG that lists may lose before they are worse than it"
     )
     places: int = Field(10, ge=1, description="first places of a list that are compared with the live one's")
-    people: int = Field(10_000, ge=1, description="people whose lists are compared, at most")
+    people: int = Field(10_000, ge=1, le=1_000_000, description="people whose lists are compared, at most")
     volume_at_least: float = Field(
         0.8, ge=0, description="times the live lists' people, and products per list, that a day must have"
     )
@@ -274,7 +295,9 @@ class Promotion(_Knobs):
     out_of_stock_at_most: float = Field(
         0.0, ge=0, le=1, description="share of the places that may hold what is not offered"
     )
-    audit_people: int = Field(2_000, ge=0, description="people whose reasons are recomputed from clean events, at most")
+    audit_people: int = Field(
+        2_000, ge=0, le=1_000_000, description="people whose reasons are recomputed from clean events, at most"
+    )
     accept_days: tuple[date, ...] = Field((), description="days that the gate lets through, whatever it found")
 
 
@@ -282,9 +305,15 @@ class Planner(_Knobs):
     """What a person is after next: intent, category, price and moment (assets `planner` and `plans`)."""
 
     category_depth: int = Field(2, ge=1, le=5, description="levels of a category's path that a plan aims at")
-    horizon_days: int = Field(14, ge=1, description="days within which the next basket counts; the newest ones test")
-    origins: int = Field(6, ge=2, description="days, a horizon apart, whose next baskets the planner learns from")
-    people: int = Field(5_000, ge=100, description="people that it learns from at most, drawn by the seed")
+    horizon_days: int = Field(
+        14, ge=1, le=365, description="days within which the next basket counts; the newest ones test"
+    )
+    origins: int = Field(
+        6, ge=2, le=60, description="days, a horizon apart, whose next baskets the planner learns from"
+    )
+    people: int = Field(
+        5_000, ge=100, le=1_000_000, description="people that it learns from at most, drawn by the seed"
+    )
     replenish_within: float = Field(
         2.0, gt=0, description="times its cycle within which buying a product again is replenishing"
     )
@@ -310,7 +339,7 @@ class Offers(_Knobs):
 
     least: int = Field(3, ge=1, le=5, description="products of an offer, where the shop has as many")
     most: int = Field(5, ge=1, le=5, description="products of an offer at most")
-    considered: int = Field(50, ge=5, description="best products of a list that an offer is chosen from")
+    considered: int = Field(50, ge=5, le=1000, description="best products of a list that an offer is chosen from")
 
 
 class Copywriting(_Knobs):
@@ -344,20 +373,22 @@ class Copywriting(_Knobs):
 class Tuning(_Knobs):
     """All knobs."""
 
-    window_days: int = Field(365, ge=1, description="how far back features and models look")
+    window_days: int = Field(365, ge=1, le=3660, description="how far back features and models look")
     recent_days: int = Field(30, ge=1, description="'lately' in popularity and trend")
     session_gap_minutes: int = Field(30, ge=1, description="silence after which a new session begins")
-    steps_per_person: int = Field(400, ge=1, description="newest steps of a person that models of order look at")
+    steps_per_person: int = Field(
+        400, ge=1, le=100_000, description="newest steps of a person that models of order look at"
+    )
     search_term_floor: int = Field(5, ge=1, description="people who must have searched a term before it is kept")
     k_anonymity: int = Field(5, ge=1, description="people behind any published count")
     seed: int = Field(20170101, description="of everything that is drawn")
     event_weights: EventWeights = EventWeights()
-    candidate_pool_size: int = Field(200, ge=50, description="candidates per person")
-    served_list_size: int = Field(50, ge=20, description="products per person in Redis")
+    candidate_pool_size: int = Field(200, ge=50, le=1000, description="candidates per person")
+    served_list_size: int = Field(50, ge=20, le=1000, description="products per person in Redis")
     served_new_at_least: int = Field(20, ge=0, description="of these, not yet bought")
-    similar_items: int = Field(20, ge=1, description="kept per product")
-    next_items: int = Field(20, ge=1, description="products taken after a product that are kept, per product")
-    popular_items: int = Field(100, ge=50, description="kept overall and per category")
+    similar_items: int = Field(20, ge=1, le=500, description="kept per product")
+    next_items: int = Field(20, ge=1, le=500, description="products taken after a product that are kept, per product")
+    popular_items: int = Field(100, ge=50, le=5000, description="kept overall and per category")
     model_weights: ModelWeights = ModelWeights()
     blend: Blending = Blending()
     als: Als = Als()
@@ -388,8 +419,8 @@ class Tuning(_Knobs):
     planner: Planner = Planner()
     offers: Offers = Offers()
     copywriting: Copywriting = Copywriting()
-    keep_generations: int = Field(3, ge=2, description="generations kept for rollback")
-    late_days: int = Field(7, ge=0, description="days before a night's day that it redoes where rows came late")
+    keep_generations: int = Field(3, ge=2, le=30, description="generations kept for rollback")
+    late_days: int = Field(7, ge=0, le=60, description="days before a night's day that it redoes where rows came late")
     retention_days: int = Field(
         730, ge=0, description="days of events kept, counted back from the newest computed one; 0 = all"
     )

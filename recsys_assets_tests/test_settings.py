@@ -1,10 +1,15 @@
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from recsys_assets.errors import HomeError, SettingsError
+from recsys_assets.models.members import MEMBER_MODELS
 from recsys_assets.settings import Settings, Source, init_home, load_settings, open_home
+from recsys_assets.sources import MEMBERS
+from recsys_assets.tuning import Tuning
 
 
 def settings(folder: Path, **more: str) -> Settings:
@@ -95,3 +100,21 @@ def test_knobs_are_overridden_in_the_home_and_unknown_ones_refused(tmp_path: Pat
     file.write_text(text + "[tuning.price_tiers]\nmid_from = 0.9\n")
     with pytest.raises(HomeError, match=r"tuning\.price_tiers: mid_from, premium_from have to ascend"):
         open_home(given)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "told"),
+    [
+        ({"blend": {"members": ["foo", "als"]}}, "no member is called foo; there are als, item_cf, popularity"),
+        ({"blend": {"members": []}}, "no member is called nothing"),
+        ({"als": {"factors": 100_000}}, "less than or equal to 1024"),
+        ({"als": {"factor": 8}}, "als.factor"),
+    ],
+)
+def test_unknown_names_and_slips_of_the_finger_are_refused_at_load(knobs: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Tuning.model_validate(knobs)
+
+
+def test_every_member_has_a_model() -> None:
+    assert set(MEMBERS) <= set(MEMBER_MODELS)
