@@ -35,7 +35,7 @@ LANDING_CATALOG = Table(
     "landing_catalog",
     "daily",
     ("source_file", "source_line"),
-    cols.PRODUCT | {"event_date": cols.DAY} | cols.SOURCE | {"problem": pl.String()},
+    cols.PRODUCT | cols.LANDED,
     "Every row of every delivered catalogue file; event_date is the day from which it holds.",
 )
 LANDING_RATES = Table(
@@ -80,6 +80,7 @@ SESSIONS = Table(
     {
         "session_id": cols.KEY,
         "person_key": cols.KEY,
+        "anon_key": cols.KEY,  # of what is in it from before the login, else null
         "event_date": cols.DAY,
         **dict.fromkeys(("started_at", "ended_at"), cols.TIME),
         "duration_seconds": pl.Int64(),
@@ -87,8 +88,11 @@ SESSIONS = Table(
         "views": cols.COUNT,  # view
         "clicks": cols.COUNT,  # click and search_click
         "carts": cols.COUNT,  # add_to_cart
+        "removals": cols.COUNT,  # remove_from_cart
+        "wishes": cols.COUNT,  # wishlist_add
+        "reviews": cols.COUNT,
         "purchases": cols.COUNT,
-        "returns": cols.COUNT,
+        "returns": cols.COUNT,  # between its start and the next visit's
         "searches": cols.COUNT,
         "impressions": cols.COUNT,
         "products": cols.COUNT,  # distinct
@@ -203,7 +207,8 @@ INTERACTIONS = Table(
         "frequency_micros": pl.Int64(),  # Σ over purchase days of a decay by age
         "purchases": cols.COUNT,  # days on which it was bought, less days returned
         "units": cols.COUNT,
-        "spend_micros": cols.MONEY,
+        "spend_micros": cols.MONEY,  # of priced_units; null where no price is known
+        "priced_units": cols.COUNT,  # of units, those whose price is known
         "last_event_date": cols.DAY,
         "last_purchase_date": cols.DAY,
         "spending_ratio": cols.SHARE,  # price paid ÷ the person's average item price

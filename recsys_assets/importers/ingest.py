@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -64,7 +64,9 @@ def ingest(
     """
     if source.format not in FORMATS:
         raise SourceError(f"{source.format!r} is not a format; known are {', '.join(FORMATS)}.")
-    job = _Job(lake, home, source, kind, now, check, progress, list(lake.deliveries()))
+    known = list(lake.deliveries())
+    there = frozenset(old.table for old in known)
+    job = _Job(lake, home, source, kind, now, check, progress, known, there, [])
     if source.format == "sql":
         return [job.query()]
     if source.format != "auto":
@@ -85,6 +87,8 @@ class _Job:
     check: bool
     progress: Callable[[str], None]
     known: list[Delivery]  # kept up to date here, so that a thousand files do not read a thousand records each
+    there: frozenset[str]  # tables that had a delivery when this command began
+    recorded: list[Delivery]  # by this command
 
     @property
     def importer(self) -> Importer:
@@ -153,6 +157,10 @@ class _Job:
                 return _already(old)
         return self._land(rows.raw, delivery, [old for old in earlier if old not in same], None)
 
+    def landed_at(self) -> datetime:
+        """Now; of files of one command, each a microsecond later than the one before: what it says is the later word."""
+        return self.now + timedelta(microseconds=len(self.recorded))
+
     def _delivery(self, name: str, file_id: str, size: int, modified_ns: int) -> Delivery:
         """A record of what is about to land."""
         return Delivery(
@@ -165,11 +173,11 @@ class _Job:
             days={},
             size=size,
             modified_ns=modified_ns,
-            landed_at=self.now.isoformat(),
+            landed_at=self.landed_at().isoformat(),
         )
 
     def _landed(self, raw: Raw, name: str, file_id: str, path: Path | None) -> pl.DataFrame:
-        landed = land(raw.frame, raw.kind, file_id, self._rules(path, file_id, LANDING[raw.kind]))
+        landed = land(raw.frame, raw.kind, file_id, self._rules(path, file_id, raw))
         if landed.height != raw.frame.height:
             raise TableError(f"{name}: {raw.frame.height} rows read, {landed.height} landed. A bug.")
         return landed
@@ -259,17 +267,44 @@ class _Job:
     def _record(self, delivery: Delivery) -> None:
         self.lake.record(delivery)
         self.known.append(delivery)
+        self.recorded.append(delivery)
 
-    def _rules(self, path: Path | None, file_id: str, table: Table) -> LandingRules:
+    def _rules(self, path: Path | None, file_id: str, raw: Raw) -> LandingRules:
         config = self.home.config
-        same = file_id[:_BYTES_DIGITS]
-        earlier = any(old.table == table.name and not old.file_id.startswith(same) for old in self.known)
-        undated = self.now.astimezone(ZoneInfo(config.time_zone)).date() if earlier else config.first_day
+        today = self._day(self.now)
+        undated = config.first_day if self._is_first(file_id, raw, today) else today
         undated = max((path and _day_in(path)) or undated, config.first_day)
-        floor = config.tuning.search_term_floor
         return LandingRules(
-            self.home.keys, config.first_day, config.time_zone, config.currency, self.now, floor, undated
+            self.home.keys,
+            config.first_day,
+            config.time_zone,
+            config.currency,
+            self.now,
+            config.tuning.search_term_floor,
+            undated,
+            self.landed_at(),
         )
+
+    def _day(self, time: datetime) -> date:
+        return time.astimezone(ZoneInfo(self.home.config.time_zone)).date()
+
+    def _is_first(self, file_id: str, raw: Raw, today: date) -> bool:
+        """Whether a file is the first of its kind, or a piece of it.
+
+        A first catalogue may come in several files: all that one command brings, and others of its day of which no
+        product is known yet.
+        """
+        table = LANDING[raw.kind]
+        same = file_id[:_BYTES_DIGITS]
+        earlier = [old for old in self.known if old.table == table.name and not old.file_id.startswith(same)]
+        if not earlier or table.name not in self.there:
+            return True
+        if raw.kind != "catalog" or any(self._day(datetime.fromisoformat(old.landed_at)) != today for old in earlier):
+            return False
+        days = {date.fromisoformat(day) for old in earlier for day in old.days}
+        known = self.lake.scan_landed(table, sorted(days)).select("product_id").unique().collect()["product_id"]
+        sent = raw.frame["product_id"].cast(pl.String) if "product_id" in raw.frame.columns else pl.Series([""])
+        return not sent.is_in(known.implode()).any()
 
     def _write(self, table: Table, landed: pl.DataFrame, file_id: str) -> None:
         """One part per day; ``landed`` is ordered by day, so that each is a slice."""

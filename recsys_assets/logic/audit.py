@@ -166,45 +166,53 @@ def _buyers(events: pl.DataFrame, lately: date) -> dict[str, int]:
 
 
 @dataclass
-class _Order:
-    """What one person bought of one product at once: when, and how much of it is left."""
+class _Pile:
+    """Units of one product that one person took home with one order on one day, less what they brought back."""
 
-    name: str
+    order: str
     day: date
     at: datetime
-    units: int
+    left: int
 
 
 def _owned(events: pl.DataFrame, people: Collection[str]) -> dict[str, dict[str, list[date]]]:
-    """Person → product → the days on which it was bought and not given back."""
-    orders: dict[tuple[str, str], dict[str, _Order]] = defaultdict(dict)
-    returns: list[tuple[str, str, str, datetime, int]] = []
-    for person, product, kind, day, at, name, units in _lines(events, people):
-        if kind == _RETURNED:
-            returns.append((person, product, name, at, units))
+    """Person → product → the days on which it was bought and not given back.
+
+    Of its own: units are carried to a shelf and taken off it again, one event after the other, as the person did.
+    """
+    shelves: dict[tuple[str, str], list[_Pile]] = defaultdict(list)
+    # A day's purchases are put down before its returns: by their time they are told apart below.
+    told = sorted(_lines(events, people), key=lambda line: (line[3], line[2] == _RETURNED, line[4], line[6] is None))
+    for person, product, kind, day, at, units, order in told:
+        shelf = shelves[person, product]
+        if kind == _BOUGHT:
+            name = f"day {day}" if order is None else f"order {order}"
+            pile = next((pile for pile in shelf if (pile.order, pile.day) == (name, day)), None)
+            if pile is None:
+                shelf.append(_Pile(name, day, at, units))
+            else:
+                pile.left += units
             continue
-        of_product = orders[person, product]
-        order = of_product.setdefault(name, _Order(name, day, at, 0))
-        order.units += units
-        order.day, order.at = min(order.day, day), min(order.at, at)
-    back: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for person, product, name, at, units in returns:
-        of_product = orders.get((person, product), {})
-        # The order that was named, else the newest before it.
-        before = [order for order in of_product.values() if order.at <= at]
-        newest = max(before, key=lambda order: (order.at, order.name)).name if before else name
-        back[person, product][name if name in of_product else newest] += units
+        shelf.sort(key=lambda pile: (pile.day, pile.at, pile.order), reverse=True)
+        named = [pile for pile in shelf if order is not None and pile.order == f"order {order}"]
+        older = [pile for pile in shelf if pile.day < day]
+        same_day = [pile for pile in shelf if pile.day == day and pile.at <= at]
+        for pile in (*named, *older, *same_day):
+            taken = min(pile.left, units)
+            pile.left -= taken
+            units -= taken
     owned: dict[str, dict[str, list[date]]] = defaultdict(dict)
-    for (person, product), of_product in orders.items():
-        gone = back[person, product]
-        days = sorted({order.day for order in of_product.values() if order.units > gone[order.name]})
+    for (person, product), shelf in shelves.items():
+        days = sorted({pile.day for pile in shelf if pile.left})
         if days:
             owned[person][product] = days
     return owned
 
 
-def _lines(events: pl.DataFrame, people: Collection[str]) -> Iterator[tuple[str, str, str, date, datetime, str, int]]:
-    """Bought and returned lines of ``people``: person, product, kind, day, time, order's name, units."""
+def _lines(
+    events: pl.DataFrame, people: Collection[str]
+) -> Iterator[tuple[str, str, str, date, datetime, int, str | None]]:
+    """Bought and returned lines of ``people``: person, product, kind, day, time, units, order."""
     person = pl.coalesce("user_key", "anon_key").alias("person_key")
     columns = ("product_id", "event_type", "event_date", "event_time", "order_id", "quantity")
     wanted = pl.DataFrame({"person_key": sorted(people)}, schema={"person_key": pl.String})
@@ -214,5 +222,4 @@ def _lines(events: pl.DataFrame, people: Collection[str]) -> Iterator[tuple[str,
         .join(wanted, on="person_key", how="semi")
     )
     for who, product, kind, day, at, order, quantity in sold.iter_rows():
-        units = max(abs(quantity), 1) if quantity is not None else 1
-        yield who, product, kind, day, at, f"day {day}" if order is None else f"order {order}", units
+        yield who, product, kind, day, at, max(abs(quantity), 1) if quantity is not None else 1, order

@@ -5,8 +5,8 @@ from datetime import date
 
 import polars as pl
 
-from recsys_assets.logic.interactions import order_name
 from recsys_assets.logic.price_tiers import TIERS, product_tiers
+from recsys_assets.logic.returns import LINE, PAIR, order_name, purchases_after_returns
 
 LOOKS = ("view", "click", "search_click", "add_to_cart", "wishlist_add")
 
@@ -17,13 +17,15 @@ class Shopping:
 
     ``lines`` one row per product of an order: ``person_key``, ``event_date``, ``_time``, ``_order`` (a number),
     ``product_id``, ``category`` (the plan's; '' where there is none), ``price_micros`` (paid, or null),
-    ``spend_micros``, ``_tier`` (0 to 2, or null), ``_gift``.
+    ``spend_micros``, ``_tier`` (0 to 2, or null), ``_gift``, ``_returned_date`` (when the last of it came back, or
+    null: `logic.returns`).
     ``baskets`` one row per order: ``person_key``, ``event_date``, ``_time`` (µs since 1970), ``_order``, ``category``
     (the main one: on which the most was spent, then of which the most products are, then the first by name),
     ``product_id`` (the dearest line of it), ``_tier`` and ``_gift`` of that product.
     What one order sells on another day is another one: what a day knows of an order does not change the day after.
     ``looks`` one row per look: ``person_key``, ``event_date``, ``_time``, ``product_id``, ``category``, ``_price``
-    (today's, micros), ``_tier``, ``_gift``, ``_cart``.
+    (today's, micros), ``_tier``, ``_gift``, ``_cart``; of a cart ``_removed`` and ``_removed_date``: when the product was
+    first taken out of it again, or null.
 
     Persons, categories and products are enumerations, in the order of their names: all that plans are learned from is
     grouped by them again and again, which takes a third of the time that texts take.
@@ -35,7 +37,15 @@ class Shopping:
 
     def until(self, day: date) -> "Shopping":
         """What was known at the end of ``day``."""
-        return self._of(pl.col("event_date") <= day)
+        known = pl.col("event_date") <= day
+        back, out = pl.col("_returned_date") <= day, pl.col("_removed_date") <= day
+        return Shopping(
+            self.lines.filter(known).with_columns(pl.when(back).then("_returned_date").alias("_returned_date")),
+            self.baskets.filter(known),
+            self.looks.filter(known).with_columns(
+                pl.when(out).then(name).alias(name) for name in ("_removed", "_removed_date")
+            ),
+        )
 
     def of(self, people: pl.DataFrame) -> "Shopping":
         """The same of some people (``person_key``)."""
@@ -45,9 +55,6 @@ class Shopping:
                 for frame in (self.lines, self.baskets, self.looks)
             )
         )
-
-    def _of(self, which: pl.Expr) -> "Shopping":
-        return Shopping(self.lines.filter(which), self.baskets.filter(which), self.looks.filter(which))
 
 
 def plan_category(path: pl.Expr, depth: int) -> pl.Expr:
@@ -108,17 +115,18 @@ def shopping(events: pl.DataFrame | pl.LazyFrame, products: pl.DataFrame) -> Sho
     """
     seen = (
         events.lazy()
-        .filter(pl.col("event_type").is_in(["purchase", *LOOKS]))
+        .filter(pl.col("event_type").is_in(["purchase", "return", "remove_from_cart", *LOOKS]))
         .select(
             pl.coalesce("user_key", "anon_key").alias("person_key"),
-            "event_type", "event_date", "product_id", "quantity", "unit_price_micros",
+            *LINE,
             pl.col("event_time").dt.epoch("us").alias("_time"),
             pl.concat_str(order_name(), pl.col("event_date").cast(pl.String), separator=" ").alias("_order"),
         )
         .filter(pl.col("person_key").is_not_null(), pl.col("product_id").is_not_null())
         .join(products.lazy(), on="product_id")
         .collect()
-    )  # fmt: skip
+    )
+    seen = seen.join(_returned(seen), on=[*PAIR, "_order"], how="left")
     for name in ("person_key", "category", "product_id", "_order"):
         seen = seen.with_columns(pl.col(name).cast(pl.Enum(seen[name].unique().sort())))
     seen = seen.with_columns(pl.col("_order").to_physical().cast(pl.Int64))
@@ -127,22 +135,39 @@ def shopping(events: pl.DataFrame | pl.LazyFrame, products: pl.DataFrame) -> Sho
     lines = (
         bought.group_by("person_key", "_order", "product_id")
         .agg(
-            pl.col("category", "_tier", "_gift").first(),
+            pl.col("category", "_tier", "_gift", "_returned_date").first(),
             pl.col("event_date", "_time").min(),
             paid.max().alias("price_micros"),
             (pl.col("quantity").fill_null(1) * paid.fill_null(0)).sum().alias("spend_micros"),
         )
         .sort("person_key", "_time", "_order", "product_id")
     )
-    looks = (
-        seen.filter(pl.col("event_type") != "purchase")
-        .select(
-            "person_key", "event_date", "_time", "product_id", "category", "_price", "_tier", "_gift",
-            (pl.col("event_type") == "add_to_cart").alias("_cart"),
-        )
-        .sort("person_key", "_time", "product_id", "_cart")
+    looks = seen.filter(pl.col("event_type").is_in(LOOKS)).select(
+        "person_key", "event_date", "_time", "product_id", "category", "_price", "_tier", "_gift",
+        (pl.col("event_type") == "add_to_cart").alias("_cart"),
     )  # fmt: skip
-    return Shopping(lines, _baskets(lines), looks)
+    looks = _with_removals(looks, seen.filter(pl.col("event_type") == "remove_from_cart"))
+    return Shopping(lines, _baskets(lines), looks.sort("person_key", "_time", "product_id", "_cart"))
+
+
+def _returned(lines: pl.DataFrame) -> pl.DataFrame:
+    """``person_key``, ``product_id``, ``_order`` and ``_returned_date`` of what came back to the last unit."""
+    # Most people return nothing: only pairs with a return are looked at.
+    pairs = lines.filter(pl.col("event_type") == "return").select(PAIR).unique()
+    kept = purchases_after_returns(lines.join(pairs, on=PAIR, how="semi"))
+    order = pl.concat_str("_order", pl.col("event_date").cast(pl.String), separator=" ").alias("_order")
+    return kept.filter(pl.col("_returned_date").is_not_null()).select(*PAIR, order, "_returned_date")
+
+
+def _with_removals(looks: pl.DataFrame, removals: pl.DataFrame) -> pl.DataFrame:
+    """``looks``; of each cart ``_removed`` and ``_removed_date``, when its product was first taken out again."""
+    when = removals.select(
+        *PAIR, "_time", pl.col("_time").alias("_removed"), pl.col("event_date").alias("_removed_date")
+    )
+    found = looks.sort("_time").join_asof(
+        when.sort("_time", "_removed_date"), on="_time", by=PAIR, strategy="forward", check_sortedness=False
+    )
+    return found.with_columns(pl.when("_cart").then(name).alias(name) for name in ("_removed", "_removed_date"))
 
 
 def _baskets(lines: pl.DataFrame) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from datetime import date
 
 import polars as pl
 
+from recsys_assets.logic.newest import ORDER, since
 from recsys_assets.logic.rates import converted, with_rate
 from recsys_assets.tables import CATALOG
 
@@ -38,8 +39,7 @@ def catalog(
 ) -> pl.DataFrame:
     """One row per product known by the end of ``as_of``: table CATALOG, ordered by product.
 
-    Of a product's rows the newest one holds: by ``event_date``, then ``updated_at`` (where it is missing, the start of
-    that day in UTC), then ``row_hash``. A catalogue without any price gets the last price above 0 that somebody
+    Of a product's rows the newest one holds: by day, then time, then landing, then line (`logic.newest`). A catalogue without any price gets the last price above 0 that somebody
     paid, with that line's list price; one that holds prices means what it leaves out. A product that only events know
     has no name; a shop that has sent no catalogue at all has only such products, and may recommend them.
 
@@ -96,13 +96,10 @@ def catalog(
 
 
 def _newest(landed: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    since = pl.coalesce("updated_at", pl.col("event_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
     return (
         landed.filter(pl.col("problem").is_null(), pl.col("event_date") <= as_of)
-        .with_columns(since.alias("_since"), pl.col("event_date").alias("updated_date"))
-        # The day first: it is of the home's time zone, so that an evening west of Greenwich, when UTC has the next
-        # day already, does not outlive the undated row of that next day.
-        .sort("product_id", "event_date", "_since", "row_hash")
+        .with_columns(since(), pl.col("event_date").alias("updated_date"))
+        .sort("product_id", *ORDER)
         .unique("product_id", keep="last", maintain_order=True)
     )
 

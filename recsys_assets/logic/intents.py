@@ -6,7 +6,7 @@ same person had bought before; the first rule that holds names the intent:
 
 | intent | the main product … |
 | --- | --- |
-| `replenish` | was bought before, at most ``replenish_within`` times its repurchase cycle ago |
+| `replenish` | was bought before and not given back, at most ``replenish_within`` times its repurchase cycle ago |
 | `gift` | is a gift by its own words (``gift_words`` in name, category or tags) |
 | `upgrade` | is of a category bought before, in a higher price tier than ever before in it |
 | `accessory` | is of a category never bought before, that goes with one of this basket or the last (`companions`) |
@@ -14,7 +14,7 @@ same person had bought before; the first rule that holds names the intent:
 
 | trigger | the basket … |
 | --- | --- |
-| `in-cart` | holds a product that lay in the person's cart since an earlier day, not bought in between |
+| `in-cart` | holds a product that lay in the person's cart since an earlier day, neither bought nor taken out in between |
 | `post-purchase` | follows another order within ``post_purchase_days`` |
 | `on-page` | is neither |
 """
@@ -76,11 +76,7 @@ def labelled(shopping: Shopping, goes_with: pl.DataFrame, cycles: pl.DataFrame, 
     default = float(tuning.repurchase_cycle.default_cycle_days)
     lines = shopping.lines.sort("person_key", "_time", "_order")
     # Per line: when this product, and which tiers of this category, had been bought in an earlier basket.
-    products = lines.select(
-        *_BASKET,
-        "product_id",
-        pl.col("event_date").shift().over("person_key", "product_id").alias("_product_before"),
-    )
+    products = _kept_before(lines)
     tiers = lines.group_by(*_BASKET, "category", maintain_order=True).agg(pl.col("_tier").max(), pl.col("_time").min())
     highest = tiers.select(
         *_BASKET,
@@ -124,6 +120,28 @@ def first_after(baskets: pl.DataFrame, day: date, days: int) -> pl.DataFrame:
     )
 
 
+def _kept_before(lines: pl.DataFrame) -> pl.DataFrame:
+    """Per line ``_product_before``: when the person had last bought the product, of what had not come back by then."""
+    pair = ["person_key", "product_id"]
+    numbered = lines.select(*_BASKET, "product_id", "event_date", "_returned_date").with_row_index("_place")
+    returned = numbered.filter(pl.col("_returned_date").is_not_null()).select(pair).unique()
+    plain = numbered.join(returned, on=pair, how="anti", maintain_order="left").with_columns(
+        pl.col("event_date").shift().over(pair).alias("_product_before")
+    )
+    # Of what was once returned, every earlier purchase is looked at: the last one need not be one that was kept.
+    some = numbered.join(returned, on=pair, how="semi")
+    earlier = some.select(*pair, "_place", "_returned_date", pl.col("event_date").alias("_product_before"))
+    kept = pl.col("_returned_date_right").is_null() | (pl.col("_returned_date_right") > pl.col("event_date"))
+    found = (
+        some.join(earlier, on=pair)
+        .filter(pl.col("_place_right") < pl.col("_place"), kept)
+        .group_by("_place")
+        .agg(pl.col("_product_before").max())
+    )
+    both = pl.concat([plain, some.join(found, on="_place", how="left")])
+    return both.select(*_BASKET, "product_id", "_product_before")
+
+
 def _beside(shopping: Shopping, goes_with: pl.DataFrame) -> pl.DataFrame:
     """Whether a basket's main category goes with another one in it, or with the main one of the basket before."""
     mains = shopping.baskets.select(
@@ -140,9 +158,9 @@ def _beside(shopping: Shopping, goes_with: pl.DataFrame) -> pl.DataFrame:
 
 
 def _carted_before(shopping: Shopping) -> pl.DataFrame:
-    """Baskets of which a product was put into the cart on an earlier day, and not bought since."""
+    """Baskets of which a product was put into the cart on an earlier day, and neither bought nor taken out since."""
     carts = shopping.looks.filter("_cart").select(
-        "person_key", "product_id", pl.col("event_date").alias("_carted"), "_time"
+        "person_key", "product_id", pl.col("event_date").alias("_carted"), "_time", "_removed"
     )
     if carts.is_empty():
         return shopping.baskets.select(_BASKET).clear().with_columns(_lay_in_cart=pl.lit(True))
@@ -154,6 +172,7 @@ def _carted_before(shopping: Shopping) -> pl.DataFrame:
         .filter(
             pl.col("_carted") < pl.col("event_date"),
             pl.col("_bought_before").is_null() | (pl.col("_at") > pl.col("_bought_before")),
+            pl.col("_removed").is_null() | (pl.col("_removed") > pl.col("_time")),
         )
         .select(_BASKET)
         .unique()

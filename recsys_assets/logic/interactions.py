@@ -4,20 +4,19 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from recsys_assets.logic.returns import LINE, purchases_after_returns, share
+from recsys_assets.logic.returns import PAIR as _PAIR
 from recsys_assets.tables import INTERACTIONS, MICROS
 from recsys_assets.tuning import EventWeights, Tuning
-
-_PAIR = ["person_key", "product_id"]
 
 
 def interactions(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tuning) -> pl.DataFrame:
     """One row per person and product: table INTERACTIONS, ordered by its grain.
 
-    Only integers are summed, so the result is the same in any order of rows and on any number of threads. A return
-    takes back the weight, units and spend of the purchase of the same order; without an order (or where that order
-    lies outside the window) it takes back the person's latest purchase of the product before it. A return of which
-    no purchase is in the window takes nothing. Returning some of the units takes their share. Pairs of which nothing
-    is left have no row.
+    Only integers are summed, so the result is the same in any order of rows and on any number of threads. Returns take
+    back weight, units and spend, as `logic.returns` says; returning some of the units takes their share. Pairs of which
+    nothing is left have no row. ``spend_micros`` is what ``priced_units`` cost; it is null where units were bought and
+    no price is known.
 
     Args:
         events: table CLEAN_EVENTS, any range of days; days outside the window are ignored.
@@ -36,7 +35,7 @@ def interactions(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tunin
     pairs = bought.join(other, on=_PAIR, how="full", coalesce=True).with_columns(
         (pl.col("_bought_weight").fill_null(0) + pl.col("_weight").fill_null(0)).alias("weight_micros"),
         pl.max_horizontal("_seen_date", "_bought_date").alias("last_event_date"),
-        *(pl.col(name).fill_null(0) for name in ("frequency_micros", "purchases", "units", "spend_micros")),
+        pl.col("frequency_micros", "purchases", "units", "spend_micros", "priced_units").fill_null(0),
     )
     return INTERACTIONS.conform(_with_ratios(pairs).sort(_PAIR))
 
@@ -52,7 +51,7 @@ def purchase_days(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tuni
     Returns:
         ``person_key``, ``product_id``, ``event_date``.
     """
-    kept = orders_after_returns(_window(events, as_of, tuning)).filter(pl.col("_kept") > 0)
+    kept = purchases_after_returns(_window(events, as_of, tuning)).filter(pl.col("_kept") > 0)
     return kept.select(*_PAIR, "event_date").unique().sort(*_PAIR, "event_date")
 
 
@@ -63,13 +62,10 @@ def _window(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tuning) ->
             pl.col("event_date").is_between(as_of - timedelta(days=tuning.window_days - 1), as_of),
             pl.col("product_id").is_not_null(),
         )
-        .select(
-            pl.coalesce("user_key", "anon_key").alias("person_key"),
-            "product_id", "event_type", "event_time", "event_date", "order_id", "quantity", "unit_price_micros",
-        )
+        .select(pl.coalesce("user_key", "anon_key").alias("person_key"), *LINE)
         .filter(pl.col("person_key").is_not_null())
         .collect()
-    )  # fmt: skip
+    )
 
 
 def _weight(weights: EventWeights) -> pl.Expr:
@@ -79,11 +75,12 @@ def _weight(weights: EventWeights) -> pl.Expr:
 
 def _kept_purchases(window: pl.DataFrame, as_of: date, tuning: Tuning) -> pl.DataFrame:
     """One row per person and product ever bought in the window, after returns."""
-    orders = orders_after_returns(window)
+    orders = purchases_after_returns(window)
     weight = round(tuning.event_weights.purchase * MICROS)
     kept = orders.with_columns(
-        (pl.col("_lines") * weight * pl.col("_kept") // pl.col("units")).alias("_bought_weight"),
-        (pl.col("spend_micros") * pl.col("_kept") // pl.col("units")).alias("spend_micros"),
+        share(pl.col("_lines") * weight, pl.col("_kept"), pl.col("units")).alias("_bought_weight"),
+        pl.col("_kept_micros").alias("spend_micros"),
+        pl.col("_kept_priced").alias("priced_units"),
         pl.col("_kept").alias("units"),
         pl.when(pl.col("_kept") > 0).then(pl.col("event_date")).alias("_kept_date"),
     )
@@ -111,57 +108,10 @@ def _kept_purchases(window: pl.DataFrame, as_of: date, tuning: Tuning) -> pl.Dat
     return (
         kept.group_by(_PAIR)
         .agg(
-            pl.col("_bought_weight", "units", "spend_micros").sum(),
+            pl.col("_bought_weight", "units", "spend_micros", "priced_units").sum(),
             pl.col("event_date").max().alias("_bought_date"),
         )
         .join(days, on=_PAIR, how="left")
-    )
-
-
-def order_name() -> pl.Expr:
-    """What a line was bought with: the order, or the day where there is no order."""
-    return pl.coalesce(
-        pl.concat_str(pl.lit("order "), "order_id"), pl.concat_str(pl.lit("day "), pl.col("event_date").cast(pl.String))
-    )
-
-
-def orders_after_returns(window: pl.DataFrame) -> pl.DataFrame:
-    """One row per person, product and order (`order_name`), with the units that were kept: ``_order``, ``_kept`` …"""
-    key = [*_PAIR, "_order"]
-    lines = window.with_columns(
-        pl.col("quantity").abs().fill_null(1).clip(lower_bound=1).alias("units"), order_name().alias("_order")
-    )
-    orders = (
-        lines.filter(pl.col("event_type") == "purchase")
-        .group_by(key)
-        .agg(
-            pl.col("units").sum(),
-            (pl.col("units") * pl.col("unit_price_micros").fill_null(0)).sum().alias("spend_micros"),
-            pl.len().cast(pl.Int64).alias("_lines"),
-            pl.col("event_date").min(),
-            pl.col("event_time").min().alias("_bought_time"),
-        )
-        .sort("_bought_time", "_order", *_PAIR)
-    )
-    returns = lines.filter(pl.col("event_type") == "return")
-    by_order = returns.join(orders.select(key), on=key, how="semi")
-    by_time = (
-        returns.join(orders.select(key), on=key, how="anti")
-        .select(*_PAIR, pl.col("units"), pl.col("event_time").alias("_bought_time"))
-        .sort("_bought_time")
-        .join_asof(
-            orders.select(*key, "_bought_time"),
-            on="_bought_time", by=_PAIR, strategy="backward", check_sortedness=False,
-        )
-        .drop_nulls("_order")
-    )  # fmt: skip
-    returned = (
-        pl.concat([by_order.select(*key, "units"), by_time.select(*key, "units")])
-        .group_by(key)
-        .agg(pl.col("units").sum().alias("_returned"))
-    )
-    return orders.join(returned, on=key, how="left").with_columns(
-        (pl.col("units") - pl.col("_returned").fill_null(0)).clip(lower_bound=0).alias("_kept")
     )
 
 
@@ -169,20 +119,22 @@ def _with_ratios(pairs: pl.DataFrame) -> pl.DataFrame:
     """B4: the price against what the person usually pays, the units against what people usually take of it.
 
     What a person usually pays is the mean over the products bought, not over units: fuel, sold by the thousandth of a
-    gallon, would otherwise make everything else look dear.
+    gallon, would otherwise make everything else look dear. A product without a known price is left out of it, and has
+    no ratio.
     """
-    sold = pl.col("units") > 0
-    price = pl.when(sold).then(pl.col("spend_micros") // pl.col("units"))
+    sold, priced = pl.col("units") > 0, pl.col("priced_units") > 0
+    price = pl.when(priced).then(pl.col("spend_micros") // pl.col("priced_units"))
     quantity = pl.col("units") / pl.col("purchases")
     item_quantity = pl.col("units").sum().over("product_id") / pl.col("purchases").sum().over("product_id")
     return (
         pairs.with_columns(price.alias("_price"))
         .with_columns((pl.col("_price").sum() / pl.col("_price").count()).over("person_key").alias("_usual_price"))
         .with_columns(
-            pl.when(sold & (pl.col("_usual_price") > 0))
+            pl.when(priced & (pl.col("_usual_price") > 0))
             .then(pl.col("_price") / pl.col("_usual_price"))
             .alias("spending_ratio"),
             pl.when(sold).then(quantity / item_quantity).alias("quantity_ratio"),
+            pl.when(priced | ~sold).then("spend_micros").alias("spend_micros"),
         )
         .filter((pl.col("weight_micros") > 0) | sold)
     )

@@ -17,8 +17,9 @@ def item_stats(
     """One row per product with an event in the window: table ITEM_STATS, ordered by product.
 
     A purchase is a line. ``trend`` is the purchases of the last ``recent_days`` days over those of as many days
-    before, per day. The average price is per unit, over lines with a price. The rating is the mean of the window's
-    ratings, else the catalogue's. A rate with nothing below its line is null.
+    before, per day; days before the first of ``events`` are none. The average price is per unit, over lines with a price. The rating is the mean of the window's
+    ratings, else the catalogue's. A rate with nothing below its line is null; one of a step is at most 1, also where
+    more was bought than was put into carts, or more came back than was bought in the window.
 
     Args:
         events: table CLEAN_EVENTS; days outside the window are ignored.
@@ -28,9 +29,11 @@ def item_stats(
         tuning: ``window_days`` and ``recent_days`` are read.
     """
     window, recent = tuning.window_days, min(tuning.recent_days, tuning.window_days)
-    before = min(recent, window - recent)
-    recent_from, before_from = as_of - timedelta(recent - 1), as_of - timedelta(recent + before - 1)
     day, kind = pl.col("event_date"), pl.col("event_type")
+    oldest = events.filter(day <= as_of)["event_date"].min()
+    known = (as_of - oldest).days + 1 if isinstance(oldest, date) else 0
+    before = max(min(recent, window - recent, known - recent), 0)
+    recent_from, before_from = as_of - timedelta(recent - 1), as_of - timedelta(recent + before - 1)
     lines = events.filter(
         day.is_between(as_of - timedelta(window - 1), as_of), pl.col("product_id").is_not_null()
     ).select(
@@ -88,9 +91,9 @@ def item_stats(
     return ITEM_STATS.conform(
         stats.with_columns(
             (_ratio("recent_purchases", "_before") * before / recent).alias("trend"),
-            _ratio("carts", "views").alias("view_to_cart"),
-            _ratio("purchases", "carts").alias("cart_to_purchase"),
-            _ratio("returns", "purchases").alias("return_rate"),
+            _share("carts", "views").alias("view_to_cart"),
+            _share("purchases", "carts").alias("cart_to_purchase"),
+            _share("returns", "purchases").alias("return_rate"),
             pl.when(pl.col("_priced") > 0).then(pl.col("_value") // pl.col("_priced")).alias("average_price_micros"),
             _ratio("units", "purchases").alias("average_quantity"),
             pl.coalesce(_ratio("_ratings", "_rated") / MICROS, "_listed").alias("rating"),
@@ -104,3 +107,7 @@ def _count(condition: pl.Expr, name: str) -> pl.Expr:
 
 def _ratio(part: str, whole: str) -> pl.Expr:
     return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))
+
+
+def _share(part: str, whole: str) -> pl.Expr:
+    return pl.when(pl.col(whole) > 0).then(pl.min_horizontal(part, whole) / pl.col(whole))

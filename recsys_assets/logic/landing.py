@@ -29,7 +29,10 @@ _DTYPES = LANDING_CATALOG.columns | LANDING_EVENTS.columns | LANDING_USERS.colum
 
 @dataclass(frozen=True)
 class LandingRules:
-    """What a home knows about its files. ``undated`` is the day of catalogue and users rows that name none."""
+    """What a home knows about its files. ``undated`` is the day of catalogue and users rows that name none.
+
+    ``landed_at``, by default ``now``, puts the files of one command in order.
+    """
 
     keys: KeyRing
     first_day: date
@@ -38,6 +41,7 @@ class LandingRules:
     now: datetime
     search_term_floor: int
     undated: date
+    landed_at: datetime | None = None
 
 
 def by_value(text: pl.Series, parse: Callable[[str], Any], dtype: pl.DataType) -> pl.Series:
@@ -252,6 +256,7 @@ def _from_its_day(out: pl.DataFrame, landing: _Landing, rules: LandingRules) -> 
 
 def _catalog(out: pl.DataFrame, landing: _Landing, rules: LandingRules) -> pl.DataFrame:
     out = _refuse(out, (pl.col("product_id").is_null(), "product_missing"), *out_of_bounds("catalog"))
+    out = out.with_columns(_now(rules))
     return LANDING_CATALOG.conform(_from_its_day(out, landing, rules))
 
 
@@ -275,7 +280,7 @@ def _rates(out: pl.DataFrame, rules: LandingRules) -> pl.DataFrame:
 
 
 def _now(rules: LandingRules) -> pl.Expr:
-    return pl.lit(rules.now).dt.convert_time_zone("UTC").cast(_TIME).alias("landed_at")
+    return pl.lit(rules.landed_at or rules.now).dt.convert_time_zone("UTC").cast(_TIME).alias("landed_at")
 
 
 def _events(out: pl.DataFrame, landing: _Landing, rules: LandingRules) -> pl.DataFrame:

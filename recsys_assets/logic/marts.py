@@ -12,6 +12,7 @@ from datetime import date
 import polars as pl
 
 from recsys_assets.logic.catalog import top_category
+from recsys_assets.logic.newest import ORDER, since
 from recsys_assets.tables import DAILY_SALES, LIST_COVERAGE
 
 WHOLE, OTHER, NONE = "", "(other)", "(none)"
@@ -189,14 +190,14 @@ def _folded(rows: pl.DataFrame, day: str, floor: int) -> pl.DataFrame:
 
 def _with_category(lines: pl.DataFrame, landed_catalog: pl.DataFrame) -> pl.DataFrame:
     """The lines with their products' top category on their day."""
-    since = pl.coalesce("updated_at", pl.col("event_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
     # As logic.catalog chooses a product's newest row.
     named = (
         landed_catalog.filter(pl.col("problem").is_null(), pl.col("product_id").is_not_null())
-        .with_columns(since.alias("_since"), top_category(pl.col("category")).fill_null(NONE).alias(_CATEGORY))
-        .sort("event_date", "product_id", "_since", "row_hash")
+        .with_columns(since(), top_category(pl.col("category")).fill_null(NONE).alias(_CATEGORY))
+        .sort("product_id", *ORDER)
         .unique(["product_id", "event_date"], keep="last", maintain_order=True)
         .select("product_id", "event_date", _CATEGORY)
+        .sort("event_date")
     )
     first = named.unique("product_id", keep="first", maintain_order=True).select("product_id", _first=_CATEGORY)
     found = lines.sort("event_date").join_asof(

@@ -126,7 +126,7 @@ def _people(
         .agg(
             pl.len().alias("_looked"),
             pl.col("_cart").sum().alias("_carted"),
-            (pl.col("_cart") & ~(pl.col("_bought_at") >= pl.col("_time")).fill_null(False)).sum().alias("_open_cart"),
+            _lies_in_cart().sum().alias("_open_cart"),
             pl.col("event_date").n_unique().alias("_look_days"),
             pl.col("event_date").max().alias("_last_look"),
             pl.col("_gift").mean().alias("_look_gift"),
@@ -149,6 +149,11 @@ def _people(
         pl.lit(turn).sin().alias("_season_sin"),
         pl.lit(turn).cos().alias("_season_cos"),
     ).select("person_key", *(pl.col(name).cast(pl.Float64) for name in PERSON_FEATURES))
+
+
+def _lies_in_cart() -> pl.Expr:
+    bought = (pl.col("_bought_at") >= pl.col("_time")).fill_null(False)
+    return pl.col("_cart") & ~bought & pl.col("_removed").is_null()
 
 
 def _lately(shopping: Shopping, as_of: date) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from recsys_assets.logic.price_tiers import TIERS
+from recsys_assets.logic.returns import LINE, purchases_after_returns
 from recsys_assets.tables import USER_PROFILES
 from recsys_assets.tuning import Tuning, UserSegments, UserTypes
 
@@ -27,14 +28,18 @@ def user_profiles(
     """One row per person with an event in the window: table USER_PROFILES, ordered by person.
 
     - An order is an order id, or the day's purchases that have none; a purchase is a line.
-    - Lifetime value is what the window's purchases cost less what was returned. ``spending_segment`` cuts it at the
-      quantiles of ``user_segments`` over everybody who bought (nearest rank: equal values fall in one segment).
+    - Orders, lines and units are as bought; ``return_rate`` is lines returned per line bought, at most 1.
+    - Lifetime value is what the window's purchases cost less what was returned: at the return's own price, else at the
+      price paid. Where a person bought and no price is known, it is null. ``spending_segment`` cuts it at the quantiles
+      of ``user_segments`` over everybody who bought and has one (nearest rank: equal values fall in one segment).
     - The average item price is the mean over products bought, not over units, as in INTERACTIONS: fuel, sold by the
       thousandth of a gallon, would otherwise make everything else look dear.
     - Favourite categories are ordered by lines bought, then events, then name. Hour, weekday and season are those in
       which most visits began (seasons of the northern half of the earth); on a tie the earlier one.
     - ``orders_per_30_days`` counts from the first purchase of the window, over at least 30 days.
-    - A rate with nothing below its line is null; so is every habit of which nothing was seen.
+    - ``click_rate`` is the share of the products shown that were clicked: of a person, product and day at most as many
+      clicks count as there were impressions.
+    - A return is no visit. A rate with nothing below its line is null; so is every habit of which nothing was seen.
 
     Args:
         events: table CLEAN_EVENTS of everybody who has a profile; days outside the window are ignored.
@@ -50,14 +55,16 @@ def user_profiles(
         events.filter(inside)
         .select(
             pl.coalesce("user_key", "anon_key").alias(_PERSON),
-            "event_type", "event_date", "order_id", "product_id", "quantity", "unit_price_micros",
+            *LINE,
         )
         .filter(pl.col(_PERSON).is_not_null())
-    )  # fmt: skip
+    )
     bought = lines.filter(pl.col("event_type") == "purchase")
     visits = sessions.filter(inside)
     parts = [
         _spending(bought),
+        _value(lines),
+        _clicked(lines),
         _average_item_price(bought),
         _favourite_categories(lines, item_stats),
         _favourite_tier(bought, item_stats),
@@ -67,32 +74,62 @@ def user_profiles(
     for part in [*parts, users.select(_PERSON, "locale", "market")]:
         people = people.join(part, on=_PERSON, how="left")
     people = people.with_columns(
-        pl.col("orders", "unique_items", "units").fill_null(0), pl.col("favourite_categories").fill_null([])
+        pl.col("orders", "unique_items", "units", "lifetime_value_micros", "_prices").fill_null(0),
+        pl.col("favourite_categories").fill_null([]),
     )
     observed = (pl.lit(as_of) - pl.col("first_purchase_date")).dt.total_days() + 1
     return USER_PROFILES.conform(
         people.with_columns(
             _user_type(tuning.user_types).alias("user_type"),
             _segment(people, tuning.user_segments).alias("spending_segment"),
+            pl.when(_known_value()).then("lifetime_value_micros").alias("lifetime_value_micros"),
             (pl.lit(as_of) - pl.col("last_visit_date")).dt.total_days().alias("days_since_last_visit"),
             (pl.col("orders") * 30 / observed.clip(lower_bound=30)).fill_null(0.0).alias("orders_per_30_days"),
-            _ratio("_returns", "purchases").alias("return_rate"),
-            _ratio("_clicks", "_impressions").alias("click_rate"),
+            _share("_returns", "purchases").alias("return_rate"),
+            _share("_clicks", "_impressions").alias("click_rate"),
         ).sort(_PERSON)
     )
 
 
 def _activity(lines: pl.DataFrame) -> pl.DataFrame:
     kind = pl.col("event_type")
-    value = pl.col("quantity") * pl.col("unit_price_micros")  # units of a return are below 0
     return lines.group_by(_PERSON).agg(
         _count(kind == "purchase", "purchases"),
         _count(kind == "return", "_returns"),
-        _count(kind == "click", "_clicks"),
-        _count(kind == "impression", "_impressions"),
-        value.filter(kind.is_in(["purchase", "return"])).sum().alias("lifetime_value_micros"),
-        pl.col("event_date").max().alias("last_visit_date"),
+        pl.col("event_date").filter(kind != "return").max().alias("last_visit_date"),
     )
+
+
+def _value(lines: pl.DataFrame) -> pl.DataFrame:
+    """Per person who bought or returned: what it was worth, less what came back, and the count of known prices."""
+    kind, price = pl.col("event_type"), pl.col("unit_price_micros")
+    unpriced = (
+        purchases_after_returns(lines.filter(pl.col("product_id").is_not_null()))
+        .group_by(_PERSON)
+        .agg(pl.col("_refunded_micros").sum())
+    )
+    value = (pl.col("quantity") * price).sum()  # units of a return are below 0
+    return (
+        lines.filter(kind.is_in(["purchase", "return"]))
+        .group_by(_PERSON)
+        .agg(value.alias("_value"), price.count().alias("_prices"))
+        .join(unpriced, on=_PERSON, how="left")
+        .select(
+            _PERSON,
+            "_prices",
+            (pl.col("_value") - pl.col("_refunded_micros").fill_null(0)).alias("lifetime_value_micros"),
+        )
+    )
+
+
+def _clicked(lines: pl.DataFrame) -> pl.DataFrame:
+    shown = (
+        lines.filter(pl.col("event_type").is_in(["click", "impression"]))
+        .group_by(_PERSON, "product_id", "event_date")
+        .agg(_count(pl.col("event_type") == "click", "_clicks"), _count(pl.col("event_type") == "impression", "_shown"))
+    )
+    clicks = pl.min_horizontal("_clicks", "_shown").sum()
+    return shown.group_by(_PERSON).agg(clicks.alias("_clicks"), pl.col("_shown").sum().alias("_impressions"))
 
 
 def _spending(bought: pl.DataFrame) -> pl.DataFrame:
@@ -177,20 +214,26 @@ def _user_type(types: UserTypes) -> pl.Expr:
     )  # fmt: skip
 
 
+def _known_value() -> pl.Expr:
+    """Of whom it is known what they are worth: of those who bought nothing too."""
+    return (pl.col("purchases") == 0) | (pl.col("_prices") > 0)
+
+
 def _segment(people: pl.DataFrame, segments: UserSegments) -> pl.Expr:
-    values = people.filter(pl.col("purchases") > 0)["lifetime_value_micros"].sort()
+    spent = (pl.col("purchases") > 0) & _known_value()
+    values = people.filter(spent)["lifetime_value_micros"].sort()
     chain = pl.lit("high")
     for name in ("average", "low_average", "small"):
         rank = max(math.ceil(len(values) * getattr(segments, name) - _FLOAT_DUST), 1)
         if len(values):
             bound = values[min(rank, len(values)) - 1]
             chain = pl.when(pl.col("lifetime_value_micros") <= bound).then(pl.lit(name)).otherwise(chain)
-    return pl.when(pl.col("purchases") > 0).then(chain)
+    return pl.when(spent).then(chain)
 
 
 def _count(condition: pl.Expr, name: str) -> pl.Expr:
     return condition.sum().cast(pl.Int64).alias(name)
 
 
-def _ratio(part: str, whole: str) -> pl.Expr:
-    return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))
+def _share(part: str, whole: str) -> pl.Expr:
+    return pl.when(pl.col(whole) > 0).then(pl.min_horizontal(part, whole) / pl.col(whole))

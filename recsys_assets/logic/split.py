@@ -5,6 +5,8 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from recsys_assets.logic.returns import LINE, purchases_after_returns
+
 
 @dataclass(frozen=True)
 class Window:
@@ -22,7 +24,9 @@ class Window:
         return Window(self.cutoff - (self.until - self.cutoff), self.cutoff)
 
     def purchases(self, events: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-        """One row per person and product bought after the cut-off and not returned in the same window.
+        """One row per person and product bought after the cut-off and kept to the end (`logic.returns`).
+
+        What comes back of purchases up to the cut-off takes nothing from those after it: give the days before it too.
 
         Args:
             events: table CLEAN_EVENTS, any range of days.
@@ -30,30 +34,19 @@ class Window:
         Returns:
             ``person_key``, ``product_id``, ordered.
         """
-        return (
+        lines = (
             events.lazy()
             .filter(
-                pl.col("event_date").is_between(self.cutoff, self.until, closed="right"),
+                pl.col("event_date") <= self.until,
                 pl.col("event_type").is_in(["purchase", "return"]),
                 pl.col("product_id").is_not_null(),
             )
-            .select(
-                pl.coalesce("user_key", "anon_key").alias("person_key"),
-                "product_id",
-                (
-                    pl.col("quantity").abs().fill_null(1)
-                    * pl.when(pl.col("event_type") == "return").then(-1).otherwise(1)
-                ).alias("_units"),
-                (pl.col("event_type") == "purchase").alias("_bought"),
-            )
+            .select(pl.coalesce("user_key", "anon_key").alias("person_key"), *LINE)
             .filter(pl.col("person_key").is_not_null())
-            .group_by("person_key", "product_id")
-            .agg(pl.col("_units").sum(), pl.col("_bought").any())
-            .filter(pl.col("_bought"), pl.col("_units") > 0)
-            .select("person_key", "product_id")
-            .sort("person_key", "product_id")
             .collect()
-        )  # fmt: skip
+        )
+        kept = purchases_after_returns(lines).filter(pl.col("event_date") > self.cutoff, pl.col("_kept") > 0)
+        return kept.select("person_key", "product_id").unique().sort("person_key", "product_id")
 
 
 def origins(as_of: date, holdout_days: int, count: int) -> list[date]:

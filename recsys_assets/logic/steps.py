@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from recsys_assets.logic.interactions import order_name, orders_after_returns
+from recsys_assets.logic.returns import LINE, order_name, purchases_after_returns
 from recsys_assets.tables import STEPS
 from recsys_assets.tuning import Tuning
 
@@ -33,14 +33,10 @@ def steps(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tuning) -> p
             pl.col("product_id").is_not_null(),
             pl.col("event_type").is_in([*counting, "return"]),
         )
-        .select(
-            pl.coalesce("user_key", "anon_key").alias("person_key"),
-            "product_id", "event_type", "event_time", "event_date", "session_id", "order_id", "quantity",
-            "unit_price_micros",
-        )
+        .select(pl.coalesce("user_key", "anon_key").alias("person_key"), "session_id", *LINE)
         .filter(pl.col("person_key").is_not_null())
         .collect()
-    )  # fmt: skip
+    )
     lines = _with_visits(window.filter(pl.col("event_type") != "return"), tuning.session_gap_minutes)
     bought = _bought(window, lines)
     taken = pl.concat([bought, _looked_at(lines, bought)])
@@ -74,13 +70,14 @@ def _with_visits(lines: pl.DataFrame, gap_minutes: int) -> pl.DataFrame:
 
 def _bought(window: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     """One row per person, order and product of which something was kept."""
-    kept = orders_after_returns(window).filter(pl.col("_kept") > 0)
+    kept = purchases_after_returns(window).filter(pl.col("_kept") > 0)
     of_line = lines.filter(pl.col("event_type") == "purchase").with_columns(order_name().alias("_order"))
     baskets = of_line.group_by("person_key", "_order").agg(
         pl.col("_visit").min(), pl.col("event_time").min().alias("_time"), pl.col("event_date").min()
     )
     return (
         kept.select("person_key", "product_id", "_order")
+        .unique()
         .join(baskets, on=["person_key", "_order"])
         .select("person_key", "_visit", "_time", pl.col("_order").alias("_basket"), "product_id", "event_date")
     )

@@ -1,39 +1,53 @@
 """Landed rows of users files → everybody as last told, and who said no."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 
 from recsys_assets.logic.identities import owned
+from recsys_assets.logic.newest import ORDER, since, start_of_day
 from recsys_assets.logic.wishes import Wishes
 from recsys_assets.tables import USERS
 
-_WISHES = ("consent", "transactional_only")
+_NO = {"consent": False, "transactional_only": True}  # each wish, and what of it is the stricter word
 
 
 def users(landed: pl.DataFrame, as_of: date | None = None) -> pl.DataFrame:
     """One row per person named by the end of ``as_of`` (None: by now): table USERS, ordered by person.
 
-    Of a person's rows the newest one holds: by ``event_date``, then ``updated_at``, then the time of landing, then the
-    line. A wish (``consent``, ``transactional_only``) that it leaves out stays as last told: a file of changes, or one
-    without that column, must not lift a no.
+    Of a person's rows the newest one holds: by day, then time, then landing, then line (`logic.newest`). A wish
+    (``consent``, ``transactional_only``) that it leaves out stays as last told: a file of changes, or one without that
+    column, must not lift a no. Of an undated row that did not land on its day, nobody knows the hour: a no in it is
+    taken to be the last word of that day, so that no yes lifts it that may have come before it.
 
     Args:
         landed: table LANDING_USERS; rows with a ``problem`` and rows of later days are ignored.
         as_of: the day.
     """
-    since = pl.coalesce("updated_at", pl.col("event_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
     rows = landed.filter(pl.col("problem").is_null())
     if as_of is not None:
         rows = rows.filter(pl.col("event_date") <= as_of)
-    told = [pl.col(wish).drop_nulls().last().alias(wish) for wish in _WISHES]
-    facts = [pl.col(name).last() for name in USERS.columns if name not in ("person_key", "updated_date", *_WISHES)]
-    return USERS.conform(
-        rows.with_columns(since.alias("_since"))
-        .sort("user_key", "event_date", "_since", "landed_at", "source_file", "source_line")
+    facts = [pl.col(name).last() for name in USERS.columns if name not in ("person_key", "updated_date", *_NO)]
+    made = (
+        rows.with_columns(since())
+        .sort("user_key", *ORDER)
         .group_by(pl.col("user_key").alias("person_key"), maintain_order=True)
-        .agg(*facts, *told, pl.col("event_date").last().alias("updated_date"))
+        .agg(*facts, pl.col("event_date").last().alias("updated_date"))
     )
+    for wish, no in _NO.items():
+        # Of undated rows of one day the last one speaks, and stands behind or before those whose hour is known.
+        last = pl.col(wish).last().over("user_key", "event_date", since(of_unknown=pl.lit(None)).is_null())
+        unknown = pl.when(last == no).then(start_of_day() + timedelta(days=3)).otherwise(start_of_day())
+        told = (
+            rows.drop_nulls(wish)
+            .sort("user_key", *(name for name in ORDER if name != "_since"))
+            .with_columns(since(unknown))
+            .sort("user_key", *ORDER)
+            .group_by(pl.col("user_key").alias("person_key"), maintain_order=True)
+            .agg(pl.col(wish).last())
+        )
+        made = made.join(told, on="person_key", how="left", maintain_order="left")
+    return USERS.conform(made)
 
 
 def withheld(users: pl.DataFrame) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from recsys_assets.tables import MICROS
 Floats = npt.NDArray[np.float32]
 Arrays = dict[str, npt.NDArray[np.generic]]
 Matrix = sp.csr_matrix[np.float32]
+_LEAST_SPENDING = 0.01  # of a gift: a ratio of 0 would be no entry, and lose the product
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Interactions:
                 "frequency_micros",
                 "purchases",
                 "units",
-                pl.col("spending_ratio").fill_null(1.0),
+                pl.col("spending_ratio").fill_null(1.0).clip(lower_bound=_LEAST_SPENDING),
             )
             .join(_places(people, "person_key", "_row"), on="person_key")
             .join(_places(products, "product_id", "_column"), on="product_id")

@@ -329,7 +329,8 @@ def _visits(shopping: Shopping, after: pl.DataFrame) -> dict[str, Visit]:
         maintain_order="left",
     ).filter(pl.col("_time") < pl.col("_ordered"))
     found: dict[str, list[Look]] = {}
-    for person, category, price, cart in looks.select("person_key", "category", "_price", "_cart").iter_rows():
+    carts = pl.col("_cart") & ~(pl.col("_removed") < pl.col("_ordered")).fill_null(False)
+    for person, category, price, cart in looks.select("person_key", "category", "_price", carts).iter_rows():
         found.setdefault(person, []).append(Look(category or None, price, cart))
     return {person: Visit(tuple(seen)) for person, seen in found.items()}
 

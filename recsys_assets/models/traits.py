@@ -82,12 +82,12 @@ class Traits:
             .agg(
                 pl.len().alias("_buyers"),
                 recent.sum().alias("_recent"),
-                pl.col("spend_micros", "units").sum(),
+                pl.col("spend_micros", "priced_units").sum(),
             )
         )
         products = pl.DataFrame({"product_id": product_ids.tolist()}, schema={"product_id": pl.String})
         known = products.join(sold, on="product_id", how="left", maintain_order="left")
-        price = pl.when(pl.col("units") > 0).then(pl.col("spend_micros") / pl.col("units") / MICROS)
+        price = pl.when(pl.col("priced_units") > 0).then(pl.col("spend_micros") / pl.col("priced_units") / MICROS)
         asked = known.select(
             pl.col("_buyers").fill_null(0),
             (pl.col("_recent") / pl.col("_buyers")).fill_null(0.0).alias("_recent"),

@@ -79,8 +79,11 @@ class Files(Protocol):
         """Replaces one file by what ``put`` writes."""
         ...
 
-    def scan(self, names: Sequence[str]) -> pl.LazyFrame:
-        """Rows of Parquet files, of at least one. What fails while rows are read is an OSError; see `trouble`."""
+    def scan(self, names: Sequence[str], columns: DTypes | None = None) -> pl.LazyFrame:
+        """Rows of Parquet files, of at least one. What fails while rows are read is an OSError; see `trouble`.
+
+        With ``columns``, these and no others, null where a file was written before there was one.
+        """
         ...
 
     def columns(self, names: Sequence[str], columns: DTypes) -> pl.LazyFrame:
@@ -168,9 +171,9 @@ class Folder:
                 beside.unlink(missing_ok=True)
                 raise
 
-    def scan(self, names: Sequence[str]) -> pl.LazyFrame:
+    def scan(self, names: Sequence[str], columns: DTypes | None = None) -> pl.LazyFrame:
         """Rows of Parquet files."""
-        return pl.scan_parquet([self._root / name for name in names], hive_partitioning=False)
+        return pl.scan_parquet([self._root / name for name in names], hive_partitioning=False, **_schema(columns))
 
     def columns(self, names: Sequence[str], columns: DTypes) -> pl.LazyFrame:
         """Some columns, and each row's file."""
@@ -191,6 +194,10 @@ class Folder:
     def local(self, folder: str) -> Iterator[Path]:
         """The folder itself."""
         yield self._root / folder
+
+
+def _schema(columns: DTypes | None) -> dict[str, Any]:
+    return {} if columns is None else {"schema": columns, "missing_columns": "insert", "extra_columns": "ignore"}
 
 
 def _columns(paths: Sequence[str], root: str, columns: DTypes, **how: Any) -> pl.LazyFrame:
@@ -276,12 +283,16 @@ class Bucket:
         with _answering(), self._fs.open_output_stream(f"{self._root}/{name}") as stream:
             stream.write(content.getbuffer())
 
-    def scan(self, names: Sequence[str]) -> pl.LazyFrame:
+    def scan(self, names: Sequence[str], columns: DTypes | None = None) -> pl.LazyFrame:
         """Rows of Parquet files; polars reads what a query needs of them, many at once."""
         with _answering():
             urls = [f"{self._url}/{name}" for name in names]
             return pl.scan_parquet(
-                urls, hive_partitioning=False, storage_options=_POLARS_OPTIONS, credential_provider=None
+                urls,
+                hive_partitioning=False,
+                storage_options=_POLARS_OPTIONS,
+                credential_provider=None,
+                **_schema(columns),
             )
 
     def columns(self, names: Sequence[str], columns: DTypes) -> pl.LazyFrame:

@@ -134,11 +134,11 @@ class Lake:
         return [found for parts in wanted.values() for found in parts]
 
     def scan(self, table: Table, days: Iterable[date], parts: set[str] | None = None) -> pl.LazyFrame:
-        """Rows of several days; a day without a part has none."""
+        """Rows of several days; a day without a part has none. Columns that a part is too old for are null."""
         names = [found.name for found in self._parts(table, days)]
         if parts is not None:
             names = [name for name in names if name.rpartition("/")[2].removesuffix(SUFFIX) in parts]
-        return self._files.scan(names) if names else table.empty().lazy()
+        return self._files.scan(names, table.columns) if names else table.empty().lazy()
 
     def read(self, table: Table, day: date) -> pl.DataFrame:
         """Rows of one day that must be there.
@@ -150,7 +150,7 @@ class Lake:
         if not names:
             raise NotFoundError(f"no {table.name} of {day}: materialize the asset {table.name} for that day first.")
         try:
-            return self._files.scan(names).collect()
+            return self._files.scan(names, table.columns).collect()
         except OSError as error:
             raise trouble(error) or error from None
 

@@ -5,13 +5,15 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 
 import polars as pl
 import pyarrow as pa
 import pytest
 
+from recsys_assets.logic.catalog import catalog
 from recsys_assets.logic.events import clean
-from recsys_assets.tables import LANDING_EVENTS, LANDING_RATES
+from recsys_assets.tables import CLEAN_EVENTS, LANDING_EVENTS, LANDING_RATES
 from recsys_assets_tests.importers.shop import Desk, csv_bytes, event, jsonl
 
 ROWS = [event(user_id=f"u-{n}", event_time=f"2024-05-0{1 + n % 3}T10:00:00Z", unit_price=0.1 * n) for n in range(9)]
@@ -199,6 +201,18 @@ def test_undated_catalogues_hold_from_their_path_their_delivery_or_the_first_day
     assert list(desk.one("a.csv", b"product_id,name\np,A\n").days) == ["2024-01-01"]
     assert list(desk.one("b.csv", b"product_id,name\np,B\n").days) == ["2024-06-01"]
     assert list(desk.one("2024-03-04/c.csv", b"product_id,name\np,C\n").days) == ["2024-03-04"]
+
+
+def test_a_first_catalogue_may_come_in_several_undated_files(desk: Desk) -> None:
+    """In one command, or in several on its day; what is known already holds from today."""
+    files = [desk.put(f"{name}.csv", f"product_id,name\n{name},1\nboth,{name}\n".encode()) for name in "ab"]
+    assert [list(report.days) for report in desk.take(desk.folder / "[ab].csv")] == [["2024-01-01"], ["2024-01-01"]]
+    assert [path.exists() for path in files] == [True, True]
+    assert list(desk.one("c.csv", b"product_id,name\nc,C\n").days) == ["2024-01-01"]
+    assert list(desk.one("d.csv", b"product_id,name\nd,D\na,2\n").days) == ["2024-06-01"]
+    landed = desk.landed("catalog")
+    made = catalog(landed, CLEAN_EVENTS.empty(), date(2024, 1, 1), LANDING_RATES.empty(), "EUR")
+    assert made.select("product_id", "name").rows() == [("a", "1"), ("b", "1"), ("both", "b"), ("c", "C")]
 
 
 def test_kind_may_be_said(desk: Desk) -> None:

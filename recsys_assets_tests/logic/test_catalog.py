@@ -59,8 +59,21 @@ def test_the_newest_row_holds_by_updated_at() -> None:
     assert names(made(newer, older)) == ["new"]
 
 
-def test_of_rows_of_one_time_the_one_with_the_largest_hash_holds() -> None:
-    assert names(made(landed(name="2", row_hash="2"), landed(name="1", row_hash="1"))) == ["2"]
+def test_of_rows_of_one_time_the_later_landing_holds_and_in_one_file_the_later_line() -> None:
+    """A hash decided before: 505 of 1,000 products stayed at the older price."""
+    monday = [landed(name=f"{line}", row_hash=f"{9 - line}", source_line=line, landed_at=at(DAY, 7)) for line in (1, 2)]
+    assert names(made(*monday)) == names(made(*reversed(monday))) == ["2"]
+    later = landed(name="later", source_file="another", source_line=1, landed_at=at(DAY, 8))
+    assert names(made(later, *monday)) == ["later"]
+    timed = [row | {"updated_at": at(DAY, 6)} for row in (later, *monday)]
+    assert names(made(*timed)) == ["later"]
+
+
+def test_an_undated_row_that_landed_on_its_day_is_newer_than_what_was_dated_before_the_landing() -> None:
+    undated = landed(name="undated", landed_at=at(DAY, 20))
+    seven, nine = (landed(name=f"{hour}", updated_at=at(DAY, hour), landed_at=at(DAY, 7)) for hour in (7, 21))
+    assert names(made(undated, seven)) == ["undated"]
+    assert names(made(undated, seven, nine)) == ["21"]
 
 
 def test_a_row_without_updated_at_holds_from_the_start_of_its_day() -> None:

@@ -99,7 +99,7 @@ def test_lately_has_its_first_day_and_so_have_the_days_before() -> None:
 
 def test_the_trend_is_per_day_where_fewer_days_lie_before() -> None:
     knobs = Tuning(window_days=8, recent_days=6)  # two days before
-    row = one(event("p", "a", DAY), event("p", "a", ago(6)), tuning=knobs)
+    row = one(event("p", "a", DAY), event("p", "a", ago(6)), event("p", "a", ago(7), "view"), tuning=knobs)
     assert row["trend"] == (1 / 6) / (1 / 2)
 
 

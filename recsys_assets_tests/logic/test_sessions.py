@@ -48,18 +48,24 @@ def test_one_visit_counts_what_happened_in_it() -> None:
         minutes(7, "purchase", product_id="d", quantity=1, unit_price_micros=None),
         minutes(8, "return", quantity=-1, unit_price_micros=2 * MICROS),
         minutes(8.5, "review"),
+        minutes(8.5, "remove_from_cart"),
+        minutes(8.5, "wishlist_add"),
     ).row(0, named=True)
     assert len(visit.pop("session_id")) == 32
     assert visit == {
         "person_key": "p",
+        "anon_key": None,
         "event_date": DAY,
         "started_at": NOON,
         "ended_at": NOON + timedelta(minutes=8.5),
         "duration_seconds": 8 * 60 + 30,
-        "events": 11,
+        "events": 13,
         "views": 1,
         "clicks": 2,  # click and search_click
         "carts": 1,
+        "removals": 1,
+        "wishes": 1,
+        "reviews": 1,
         "purchases": 3,
         "returns": 1,
         "searches": 1,
@@ -134,9 +140,36 @@ def test_a_session_id_that_is_an_event_id_does_not_meet_it() -> None:
     assert visits["session_id"].n_unique() == 2
 
 
-def test_only_returns_convert_nothing() -> None:
-    visit = made(minutes(0, "return", quantity=-2, unit_price_micros=MICROS))
-    assert visit.select("returns", "converted", "value_micros").row(0) == (1, False, 0)
+def test_a_return_is_no_visit_and_makes_none_longer() -> None:
+    back = {"quantity": -2, "unit_price_micros": MICROS}
+    assert made(minutes(0, "return", **back)).equals(SESSIONS.empty())
+    assert made(minutes(0, "return", session_id="s", **back)).equals(SESSIONS.empty())
+    # 0 and 40 are more than 30 minutes apart, whatever came back between them; the visit around it counts it.
+    visits = made(minutes(-5, "return", **back), minutes(0), minutes(20, "return", **back), minutes(40))
+    assert visits.select("events", "returns", "duration_seconds", "converted").rows() == [
+        (3, 2, 0, False),
+        (1, 0, 0, False),
+    ]
+    assert (
+        made(minutes(0), minutes(9, "return", **back))["session_id"].to_list()
+        == made(minutes(0))["session_id"].to_list()
+    )
+
+
+def test_a_login_does_not_end_the_shops_own_session() -> None:
+    before = minutes(0, person=None, anon_key="anon", session_id="s")
+    for after in (minutes(1, anon_key="anon", session_id="s"), minutes(1, session_id="s")):
+        visit = made(before, after)
+        assert visit.select("person_key", "anon_key", "events", "started_at").rows() == [("p", "anon", 2, NOON)]
+        assert visit["session_id"].to_list() == made(after)["session_id"].to_list()
+
+
+def test_a_session_id_that_several_people_share_is_cut_by_person() -> None:
+    anonymous = minutes(0, person=None, anon_key="anon", session_id="s")
+    two_users = made(anonymous, minutes(1, session_id="s"), minutes(2, person="q", session_id="s"))
+    assert two_users.select("person_key", "anon_key").rows() == [("anon", None), ("p", None), ("q", None)]
+    other = minutes(1, person=None, anon_key="other", session_id="s")
+    assert made(anonymous, other, minutes(2, session_id="s"))["person_key"].to_list() == ["anon", "other", "p"]
 
 
 def test_visits_are_ordered_by_day_start_and_key() -> None:
@@ -180,7 +213,13 @@ def test_visits_partition_the_events(events: list[dict[str, object]]) -> None:
     visits = made(*events)
     assert visits["session_id"].is_unique().all()
     kinds = [event["event_type"] for event in events]
-    assert visits["events"].sum() == len(events)
+    seen = {
+        (event["event_date"], event["user_key"], event["session_id"])
+        for event in events
+        if event["event_type"] != "return"
+    }
+    counted = [event for event in events if (event["event_date"], event["user_key"], event["session_id"]) in seen]
+    assert visits["events"].sum() == len(counted)
     assert visits["purchases"].sum() == kinds.count("purchase")
     assert visits["clicks"].sum() == kinds.count("click") + kinds.count("search_click")
     assert visits["value_micros"].sum() == sum(
@@ -189,7 +228,7 @@ def test_visits_partition_the_events(events: list[dict[str, object]]) -> None:
         if event["event_type"] == "purchase"
     )
     per_person = visits.group_by("person_key").agg(pl.col("events").sum()).sort("person_key").rows()
-    people = [str(event["user_key"]) for event in events]
+    people = [str(event["user_key"]) for event in counted]
     assert per_person == [(person, people.count(person)) for person in sorted(set(people))]
 
 

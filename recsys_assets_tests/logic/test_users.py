@@ -47,6 +47,30 @@ def test_a_later_yes_lifts_a_no_and_an_earlier_one_does_not() -> None:
     assert withheld(made(no, yes | {"problem": "value_malformed"})).height == 1
 
 
+def test_on_one_day_what_was_said_last_holds() -> None:
+    """An undated no of 20:00 lost to a dated yes of 07:00."""
+    evening, morning, night = (datetime(2024, 5, 10, hour, tzinfo=UTC) for hour in (20, 7, 21))
+    no = told(consent=False, landed_at=evening)
+    yes = told(consent=True, updated_at=morning, landed_at=morning)
+    assert withheld(made(no, yes)).height == withheld(made(yes, no)).height == 1
+    assert withheld(made(no, yes | {"updated_at": night, "landed_at": night})).is_empty()
+    # In one file the later line, whichever it is.
+    for said, out in (((False, True), 0), ((True, False), 1)):
+        lines = (told(consent=consent, source_line=line) for line, consent in enumerate(said))
+        assert withheld(made(*lines)).height == out
+
+
+def test_a_no_of_an_unknown_hour_is_not_lifted_by_a_yes_of_that_day() -> None:
+    """An old folder's file says nobody which hour its rows are of."""
+    at = datetime(2024, 5, 10, 22, tzinfo=UTC)
+    assert withheld(made(told(consent=False), told(consent=True, updated_at=at))).height == 1
+    assert withheld(made(told(consent=True), told(consent=False, updated_at=at))).height == 1
+    assert withheld(made(told(consent=False), told(consent=True, day=DAY + timedelta(1)), as_of=None)).is_empty()
+    assert made(told(transactional_only=True), told(transactional_only=False, updated_at=at))[
+        "transactional_only"
+    ].to_list() == [True]
+
+
 def test_as_of_a_day_later_rows_are_unknown() -> None:
     said = (told(day=ago(3), consent=True), told(consent=False))
     assert [withheld(made(*said, as_of=day)).height for day in (ago(4), ago(1), DAY, None)] == [0, 0, 1, 1]

@@ -66,6 +66,7 @@ def bought(pairs: list[tuple[str, str, int]]) -> pl.DataFrame:
                 "purchases": days,
                 "units": days,
                 "spend_micros": MICROS * days,
+                "priced_units": days,
                 "last_event_date": date(2024, 12, 3),
                 "last_purchase_date": date(2024, 12, 3),
                 "spending_ratio": 1.0,

@@ -226,7 +226,7 @@ def test_traits_come_from_the_interactions_alone() -> None:
         INTERACTIONS,
         [
             {"person_key": person, "product_id": product, "purchases": days, "units": units,
-             "spend_micros": spend * MICROS, "last_purchase_date": last}
+             "priced_units": units, "spend_micros": spend * MICROS, "last_purchase_date": last}
             for person, product, days, units, spend, last in (
                 ("p", "a", 1, 2, 6, date(2024, 6, 29)),
                 ("q", "a", 2, 2, 6, date(2024, 1, 1)),
