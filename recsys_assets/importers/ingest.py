@@ -158,7 +158,7 @@ class _Job:
         return self._land(rows.raw, delivery, [old for old in earlier if old not in same], None)
 
     def landed_at(self) -> datetime:
-        """Now; of files of one command, each a microsecond later than the one before: what it says is the later word."""
+        """Now; of files of one command, each a microsecond after the one before: it has the later word."""
         return self.now + timedelta(microseconds=len(self.recorded))
 
     def _delivery(self, name: str, file_id: str, size: int, modified_ns: int) -> Delivery:

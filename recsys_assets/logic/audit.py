@@ -197,10 +197,11 @@ def _owned(events: pl.DataFrame, people: Collection[str]) -> dict[str, dict[str,
         named = [pile for pile in shelf if order is not None and pile.order == f"order {order}"]
         older = [pile for pile in shelf if pile.day < day]
         same_day = [pile for pile in shelf if pile.day == day and pile.at <= at]
+        back = units
         for pile in (*named, *older, *same_day):
-            taken = min(pile.left, units)
+            taken = min(pile.left, back)
             pile.left -= taken
-            units -= taken
+            back -= taken
     owned: dict[str, dict[str, list[date]]] = defaultdict(dict)
     for (person, product), shelf in shelves.items():
         days = sorted({pile.day for pile in shelf if pile.left})

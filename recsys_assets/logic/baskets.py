@@ -24,8 +24,8 @@ class Shopping:
     ``product_id`` (the dearest line of it), ``_tier`` and ``_gift`` of that product.
     What one order sells on another day is another one: what a day knows of an order does not change the day after.
     ``looks`` one row per look: ``person_key``, ``event_date``, ``_time``, ``product_id``, ``category``, ``_price``
-    (today's, micros), ``_tier``, ``_gift``, ``_cart``; of a cart ``_removed`` and ``_removed_date``: when the product was
-    first taken out of it again, or null.
+    (today's, micros), ``_tier``, ``_gift``, ``_cart``; of a cart ``_removed`` and ``_removed_date``: when the product
+    was first taken out of it again, or null.
 
     Persons, categories and products are enumerations, in the order of their names: all that plans are learned from is
     grouped by them again and again, which takes a third of the time that texts take.

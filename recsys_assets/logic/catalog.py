@@ -39,9 +39,10 @@ def catalog(
 ) -> pl.DataFrame:
     """One row per product known by the end of ``as_of``: table CATALOG, ordered by product.
 
-    Of a product's rows the newest one holds: by day, then time, then landing, then line (`logic.newest`). A catalogue without any price gets the last price above 0 that somebody
-    paid, with that line's list price; one that holds prices means what it leaves out. A product that only events know
-    has no name; a shop that has sent no catalogue at all has only such products, and may recommend them.
+    Of a product's rows the newest one holds: by day, then time, then landing, then line (`logic.newest`). A
+    catalogue without any price gets the last price above 0 that somebody paid, with that line's list price; one that
+    holds prices means what it leaves out. A product that only events know has no name; a shop that has sent no
+    catalogue at all has only such products, and may recommend them.
 
     Prices are converted to the base currency at the newest rate not after ``as_of``; a product whose currency has none
     has no price, and keeps its currency. ``not_recommendable`` is the first that holds of ``banned``,

@@ -6,7 +6,7 @@ same person had bought before; the first rule that holds names the intent:
 
 | intent | the main product … |
 | --- | --- |
-| `replenish` | was bought before and not given back, at most ``replenish_within`` times its repurchase cycle ago |
+| `replenish` | was bought before and kept, at most ``replenish_within`` times its repurchase cycle ago |
 | `gift` | is a gift by its own words (``gift_words`` in name, category or tags) |
 | `upgrade` | is of a category bought before, in a higher price tier than ever before in it |
 | `accessory` | is of a category never bought before, that goes with one of this basket or the last (`companions`) |
@@ -14,7 +14,7 @@ same person had bought before; the first rule that holds names the intent:
 
 | trigger | the basket … |
 | --- | --- |
-| `in-cart` | holds a product that lay in the person's cart since an earlier day, neither bought nor taken out in between |
+| `in-cart` | holds a product that lay in the person's cart since an earlier day, not bought or taken out between |
 | `post-purchase` | follows another order within ``post_purchase_days`` |
 | `on-page` | is neither |
 """

@@ -38,8 +38,8 @@ def sessions(events: pl.DataFrame, gap_minutes: int) -> pl.DataFrame:
     ordered = (
         _with_people(events)
         .select(
-            "person_key", "anon_key", "_before", "event_id", "event_type", "event_date", "session_id", "product_id", "device",
-            "referrer",
+            "person_key", "anon_key", "_before", "event_id", "event_type", "event_date", "session_id", "product_id",
+            "device", "referrer",
             pl.when(kind != "return").then("event_time").alias("_at"), "event_time",
             pl.when(bought).then(pl.col("quantity") * pl.col("unit_price_micros")).alias("_value"),
         )
