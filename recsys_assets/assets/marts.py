@@ -30,8 +30,9 @@ def daily_sales(context: dg.AssetExecutionContext, shop: Shop) -> dg.Materialize
         window = [*outdated(lake, DAILY_SALES, before), *own]
         # A product may have been catalogued before the window, or only after it.
         landed = lake.scan_landed(LANDING_CATALOG, lake.days(LANDING_CATALOG)).select(
-            "product_id", "category", "updated_at", "event_date", "row_hash", "problem"
-        )
+            "product_id", "category", "updated_at", "event_date", "landed_at", "source_file", "source_line", "row_hash",
+            "problem",
+        )  # fmt: skip
         # What a bot orders is no sale. An odd price is one: the money that was booked is what the shop counts.
         sold = lake.scan(CLEAN_EVENTS, window).filter(
             pl.col.event_type.is_in(["purchase", "return"]), pl.col.flag.ne_missing(BOT)
