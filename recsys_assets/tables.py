@@ -317,6 +317,18 @@ RULE_EFFECTS = Table(
     },
     "What Level 2 did to a candidate; candidates that it left as they were have no row.",
 )
+OWNED = Table(
+    "owned",
+    "as_of",
+    ("person_key",),
+    {
+        "person_key": cols.KEY,
+        "owned": pl.List(pl.String()),  # what is withheld first, each part by id
+        "withheld": cols.COUNT,  # so many of the first of them
+        "tiers": pl.List(pl.String()),  # from which what is new to the person may come; null: all
+    },
+    "What each person has bought, how much of it lists may not show now, and from which price tiers new products come.",
+)
 SIMILAR_ITEMS = Table(
     "similar_items",
     "as_of",

@@ -31,6 +31,7 @@ from recsys_assets.tables import (
     ITEM_STATS,
     LISTS,
     NEXT_ITEMS,
+    OWNED,
     POPULAR_ITEMS,
     REPURCHASE_CYCLES,
     RULE_EFFECTS,
@@ -86,6 +87,7 @@ def lists(context: dg.AssetExecutionContext, shop: Shop) -> Iterator[dg.Material
         frame = ranked.lists
         lake.write(LISTS, day, frame)
         lake.write(RULE_EFFECTS, day, ranked.effects)
+        lake.write(OWNED, day, ranking.owned())
         yield dg.MaterializeResult(
             metadata=metadata(
                 frame.height,

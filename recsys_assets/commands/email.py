@@ -40,7 +40,7 @@ def write_order_confirmation(found: Servers, home: Home, key: str, order_file: P
         plain = there and rows(connection, "read/transactional_only", {"mark": home.keys.mark(key)})[0]["exists"]
         offers = rows(connection, "read/offers", {"key": key, "limit": LOOKED_AT}) if there and not plain else []
         if there and not plain and not offers:
-            offers = rows(connection, "read/popular_offers", {"limit": LOOKED_AT})
+            offers = rows(connection, "read/popular_offers", {"key": key, "limit": LOOKED_AT})
         products = {"products": [line.product_id for line in order.lines]}
         parents = rows(connection, "read/parents", products) if there else []
     mail = render(
@@ -48,6 +48,7 @@ def write_order_confirmation(found: Servers, home: Home, key: str, order_file: P
         [_offer(row, home.config.currency) for row in offers],
         _sender(home),
         CHECKOUT / "templates" / "email",
+        home.config.tuning.variants_at_most,
     )
     out.mkdir(parents=True, exist_ok=True)
     stem = "order_confirmation-" + re.sub(r"[^A-Za-z0-9._-]", "_", order.order_id)

@@ -4,12 +4,14 @@ Plain Python on plain values, because the API loads no frame library. A product 
 ``reason``, ``price_micros``, ``category``, ``confidence``, ``source`` and ``purchased``; lists are best first.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, overload
+from typing import Any, Protocol, TypeVar, overload
 
 Product = dict[str, Any]
 Scored = list[tuple[str, float]]
+Thing = TypeVar("Thing")
 
 # Of a visit: how many of its last products are asked, and how fast they fade. The model `transitions` has the same
 # defaults, so that an answer at read time is what the night would have said.
@@ -85,6 +87,8 @@ class Filters:
     price_max: int | None = None
     category: str | None = None
     changes: Mapping[str, Change] = field(default_factory=dict)
+    tiers: Collection[str] | None = None  # None: of every price tier
+    any_tier: Collection[str] = frozenset()  # products that ``tiers`` does not bind
 
     def passed(self, products: Iterable[Product]) -> Iterator[Product]:
         """The products that pass, at their new prices. With bounds, one whose price nobody knows does not pass."""
@@ -97,8 +101,14 @@ class Filters:
                     continue
                 if change.price_micros is not None:
                     product = listed | {"price_micros": change.price_micros}
-            if self._affordable(product) and (self.category is None or _top(product) == self.category):
+            of_category = self.category is None or _top(product) == self.category
+            if of_category and self._affordable(product) and self._of_tier(product):
                 yield product
+
+    def _of_tier(self, product: Product) -> bool:
+        """What the night listed for the person says no tier: it has passed the rule."""
+        tier = product.get("price_tier")
+        return tier is None or self.tiers is None or tier in self.tiers or product["id"] in self.any_tier
 
     def _affordable(self, product: Product) -> bool:
         if self.price_min is None and self.price_max is None:
@@ -206,21 +216,29 @@ def fused(parts: Iterable[tuple[float, Sequence[Product]]]) -> list[Product]:
     return sorted(made.values(), key=lambda product: (-product["score"], product["id"]))
 
 
-def without_variants(
-    products: Iterable[Product], families: Mapping[str, str], there: Iterable[str]
-) -> Iterator[Product]:
-    """One product of each family, and none of the families that are ``there``; ``families`` by product, of variants.
+def few_variants(things: Iterable[tuple[Thing, str]], there: Iterable[str] = (), at_most: int = 1) -> Iterator[Thing]:
+    """Of things with their families the first ``at_most`` of each; 0: all. What is ``there``, by family, counts.
 
-    >>> shirts = {"red": "shirt", "blue": "shirt"}
-    >>> [p["id"] for p in without_variants([{"id": "red"}, {"id": "blue"}, {"id": "cap"}], shirts, [])]
-    ['red', 'cap']
+    >>> shirts = [("red", "shirt"), ("blue", "shirt"), ("cap", "cap")]
+    >>> list(few_variants(shirts)), list(few_variants(shirts, ["shirt"], 2)), list(few_variants(shirts, ["cap"], 0))
+    (['red', 'cap'], ['red', 'cap'], ['red', 'blue', 'cap'])
     """
-    seen = set(there)
-    for product in products:
-        family = families.get(product["id"], product["id"])
-        if family not in seen:
-            seen.add(family)
-            yield product
+    seen = Counter(there)
+    for thing, family in things:
+        if not at_most or seen[family] < at_most:
+            seen[family] += 1
+            yield thing
+
+
+def led(pins: Sequence[Product], products: Sequence[Product]) -> list[Product]:
+    """``pins`` first, then the rest; of a product that is in both, what ``products`` say of it.
+
+    >>> [p["id"] for p in led([{"id": "c"}, {"id": "b"}], [{"id": "a"}, {"id": "b"}])]
+    ['c', 'b', 'a']
+    """
+    first = {pin["id"]: pin for pin in pins}
+    first |= {product["id"]: product for product in products if product["id"] in first}
+    return [*first.values(), *(product for product in products if product["id"] not in first)]
 
 
 def topped_up(products: Sequence[Product], more: Iterable[Iterable[Product]], limit: int) -> list[Product]:
@@ -235,7 +253,7 @@ def topped_up(products: Sequence[Product], more: Iterable[Iterable[Product]], li
     made: list[Product] = []
     seen: set[str] = set()
     for part in (products, *more):
-        scale = made[-1]["score"] if made else 1.0
+        scale = (made[-1]["score"] or 1.0) if made else 1.0  # a pin that no model knows has 0
         for product in part:
             if len(made) == limit:
                 return made

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from recsys_assets.errors import SourceError
 from recsys_assets.identity import id_problem
+from recsys_assets.logic.blending import few_variants
 from recsys_assets.logic.copywriting import block_copy, discount_percent, micros_to_amount, money
 from recsys_assets.logic.safe_text import one_line, web_link
 
@@ -111,19 +113,22 @@ class Mail:
     text: str
 
 
-def render(order: Order, recommendations: Sequence[Offer], sender: Sender, templates: Path) -> Mail:
+def render(
+    order: Order, recommendations: Sequence[Offer], sender: Sender, templates: Path, variants_at_most: int = 1
+) -> Mail:
     """The order confirmation, with the first `MAX_OFFERS` offers that fit; valid without any.
 
-    Left out are the order's own products and their variants, a second variant of an offer, and offers without a name
-    or a price. Every fact in the mail comes from the arguments.
+    Left out are the order's own products, variants beyond the knob (those of the order count), and offers without a
+    name or a price. Every fact in the mail comes from the arguments.
 
     Args:
         order: what was bought.
         recommendations: the person's list, best first.
         sender: the shop.
         templates: the folder with ``order_confirmation.mjml.j2`` and ``.txt.j2``.
+        variants_at_most: knob.
     """
-    facts = variables(order, recommendations, sender)
+    facts = variables(order, recommendations, sender, variants_at_most)
     # Two environments: in plain text "&amp;" would be shown as it stands.
     markup, plain = (environment(templates, escape=escape) for escape in (True, False))
     mjml = markup.get_template("order_confirmation.mjml.j2").render(facts)
@@ -146,9 +151,11 @@ def environment(templates: Path, *, escape: bool) -> jinja2.Environment:
     )
 
 
-def variables(order: Order, recommendations: Sequence[Offer], sender: Sender) -> dict[str, Any]:
+def variables(
+    order: Order, recommendations: Sequence[Offer], sender: Sender, variants_at_most: int = 1
+) -> dict[str, Any]:
     """What a template may use. The table in pages/email.md says each one; a test compares."""
-    offers = fitting(order, recommendations)
+    offers = fitting(order, recommendations, variants_at_most)
     copy = block_copy([offer.reason_code for offer in offers], sender.name) if offers else None
     return {
         "order_id": order.order_id,
@@ -161,19 +168,13 @@ def variables(order: Order, recommendations: Sequence[Offer], sender: Sender) ->
     }
 
 
-def fitting(order: Order, recommendations: Sequence[Offer]) -> list[Offer]:
-    """At most `MAX_OFFERS` offers that are neither in the order nor a variant of it or of each other."""
-    families = {line.product_id for line in order.lines} | {line.parent_id for line in order.lines if line.parent_id}
-    chosen: list[Offer] = []
-    for offer in recommendations:
-        own = {offer.product_id} | ({offer.parent_id} if offer.parent_id else set())
-        if own & families or not offer.name or not offer.unit_price_micros:
-            continue
-        chosen.append(offer)
-        families |= own
-        if len(chosen) == MAX_OFFERS:
-            break
-    return chosen
+def fitting(order: Order, recommendations: Sequence[Offer], at_most: int = 1) -> list[Offer]:
+    """At most `MAX_OFFERS` offers that are not in the order; ``at_most`` variants of a product, the order's counted."""
+    there = {line.product_id for line in order.lines}
+    named = [offer for offer in recommendations if offer.name and offer.unit_price_micros]
+    others = [(offer, offer.parent_id or offer.product_id) for offer in named if offer.product_id not in there]
+    families = [line.parent_id or line.product_id for line in order.lines]
+    return list(islice(few_variants(others, families, at_most), MAX_OFFERS))
 
 
 def _line_facts(line: OrderLine, currency: str) -> dict[str, Any]:

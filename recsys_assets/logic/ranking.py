@@ -14,11 +14,12 @@ import polars as pl
 
 from recsys_assets.logic.choices import Choices, Curve
 from recsys_assets.logic.placing import Goods, Limits, placed
+from recsys_assets.logic.price_tiers import TIERS
 from recsys_assets.logic.reasons import Facts, reasons
-from recsys_assets.logic.rules import DROPPED, SEGMENTS, Pairs, effects
+from recsys_assets.logic.rules import DROPPED, SEGMENTS, Pairs, effects, waits
 from recsys_assets.logic.shelves import NONE, Shelf, Shoppers
 from recsys_assets.sources import PINNED
-from recsys_assets.tables import CANDIDATES, LISTS, RULE_EFFECTS
+from recsys_assets.tables import CANDIDATES, LISTS, OWNED, RULE_EFFECTS
 from recsys_assets.tuning import Tuning
 
 PEOPLE_AT_ONCE = 2_000
@@ -88,6 +89,38 @@ class Ranking:
         return Ranked(
             pl.concat([LISTS.empty(), *(one.lists for one in made)]),
             pl.concat([RULE_EFFECTS.empty(), *(one.effects for one in made)]),
+        )
+
+    def owned(self) -> pl.DataFrame:
+        """Table OWNED of everybody: what whoever adds products to a list has to know of the person.
+
+        Withheld is everything where repeats are not allowed, else what waits for its cycle and is not pinned. Who owns
+        nothing and is offered every tier has no row.
+        """
+        own, shelf, tuning = self.shoppers, self.shelf, self.tuning
+        held = np.full(len(own.product), not self.choices.repeats_allowed)
+        if tuning.repurchase_cycle.enabled:
+            free = shelf.pin[own.product] >= 0
+            held |= ~free & waits(own.since, shelf.cycle_days[own.product], tuning)
+        rows = np.repeat(np.arange(own.rows.height), np.diff(own.indptr))
+        order = np.lexsort((own.product, ~held, rows))
+        bought = (
+            pl.DataFrame({"_row": rows[order], "_held": held[order]})
+            .with_columns(shelf.products["product_id"].gather(own.product[order]))
+            .group_by("_row", maintain_order=True)
+            .agg(pl.col("product_id").alias("owned"), pl.col("_held").sum().cast(pl.Int64).alias("withheld"))
+        )
+        offered = {NONE: TIERS} | {place: getattr(tuning.segment_filter, name) for place, name in enumerate(SEGMENTS)}
+        few = {
+            place: list(tiers) if tuning.segment_filter.enabled and set(tiers) != set(TIERS) else None
+            for place, tiers in offered.items()
+        }
+        tiers = [few[segment] for segment in own.segment.tolist()]
+        return OWNED.conform(
+            own.rows.with_columns(pl.Series("tiers", tiers, dtype=OWNED.columns["tiers"]))
+            .join(bought, on="_row", how="left", maintain_order="left")
+            .filter(pl.col("owned").is_not_null() | pl.col("tiers").is_not_null())
+            .with_columns(pl.col("owned").fill_null([]), pl.col("withheld").fill_null(0))
         )
 
     def _rank(self, candidates: pl.DataFrame) -> Ranked:

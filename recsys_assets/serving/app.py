@@ -67,7 +67,7 @@ def create(settings: Settings | None = None, now: Callable[[], float] = time.mon
     pool = make_pool(settings.postgres_url)
     starts = Starts(settings.redis_url)
     home, state = open_home(settings), State()
-    reader = Reader(pool, starts.cache, home.keys)
+    reader = Reader(pool, starts.cache, home.keys, home.config.tuning)
     api = Api(settings, home, pool, starts.cache, reader, state, Metrics(state, reader.redis, reader.postgres))
 
     async def watch() -> None:

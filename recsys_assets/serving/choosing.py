@@ -30,6 +30,9 @@ _SLICE = {
 }  # fmt: skip
 
 
+_OWNED = {name: _SLICE[name] for name in ("person_key", "category")}
+
+
 @dataclass(frozen=True)
 class Choice:
     """What is offered: ids with their fit, best first; the plan after what was said, and what was said in vain."""
@@ -40,13 +43,17 @@ class Choice:
     not_understood: tuple[str, ...]
 
 
-def choose(asked: GeneratorRequest, products: Sequence[Product], bought: set[str], tuning: Tuning) -> Choice:
-    """Of the products of a slice those that fit the plan, after all turns."""
+def choose(
+    asked: GeneratorRequest, products: Sequence[Product], bought: set[str], categories: set[str | None], tuning: Tuning
+) -> Choice:
+    """Of the products of a slice those that fit the plan, after all turns; ``categories`` are of what is bought."""
     planned = pl.DataFrame([{"person_key": _NOBODY, **columns(asked.plan)}], schema=_PLAN)
     slice_ = _frame(products, tuning.planner.category_depth, bought)
     turns = [Turn(turn.says, tuple(turn.shown), turn.about) for turn in asked.turns]
     moved = refined(planned, slice_, turns, asked.plan.language)
-    chosen = offers(moved.plan, moved.products, tuning)
+    depth = tuning.planner.category_depth
+    owned = [{"person_key": _NOBODY, "category": cut(path, depth)} for path in categories]
+    chosen = offers(moved.plan, moved.products, tuning, pl.DataFrame(owned, schema=_OWNED))
     return Choice(
         tuple(chosen.select("product_id", "_fit").iter_rows()),
         moved.plan.row(0, named=True),

@@ -18,7 +18,7 @@ from recsys_assets.serving.pointer import Live
 from recsys_assets.serving.problems import ProblemError
 from recsys_assets.serving.record import record
 from recsys_assets.serving.shaping import money
-from recsys_assets.serving.slices import Product, catalogued, own
+from recsys_assets.serving.slices import Bounds, Product, catalogued, own
 from recsys_assets.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ class Generator:
             ProblemError: 503, facts or a person's list are asked for and no store knows them.
         """
         config = self._api.home.config
-        products, left_out = await self._products(asked.catalog_slice)
-        bought, reasons = await self._person(live, asked.user_id)
+        bought, bounds, reasons = await self._person(live, asked.user_id)
+        products, left_out = await self._products(asked.catalog_slice, bounds)
+        categories = {fact.category for fact in (await self._api.reader.sources.facts(live, sorted(bought))).values()}
         # Some milliseconds of processor: in a thread, so that nobody else's answer waits for them.
-        choice = await asyncio.to_thread(_choose, asked, products, bought, config.tuning)
+        choice = await asyncio.to_thread(_choose, asked, products, bought, categories, config.tuning)
         by_id = {product.id: product for product in products}
         texts = await self._texts(live, asked.plan, [product for product, _ in choice.products], reasons)
         made = [
@@ -60,7 +61,9 @@ class Generator:
             "generation": live.generation,
         }
 
-    async def _products(self, asked: Sequence[str | SliceProduct]) -> tuple[list[Product], list[dict[str, str]]]:
+    async def _products(
+        self, asked: Sequence[str | SliceProduct], bounds: Bounds
+    ) -> tuple[list[Product], list[dict[str, str]]]:
         """What may be offered, each product once, in order; and what may not, with the reason."""
         currency = self._api.home.config.currency
         names = list(dict.fromkeys(one for one in asked if isinstance(one, str)))
@@ -70,25 +73,32 @@ class Generator:
             known = {row["product_id"]: row for row in rows}
         found, left_out = dict[str, Product](), dict[str, str]()
         for one in asked:
-            product = own(one, currency) if isinstance(one, SliceProduct) else catalogued(one, known.get(one))
+            product = (
+                own(one, currency, bounds) if isinstance(one, SliceProduct) else catalogued(one, known.get(one), bounds)
+            )
             if isinstance(product, Product):
                 found.setdefault(product.id, product)
             else:
                 left_out.setdefault(one if isinstance(one, str) else one.id, product)
         return list(found.values()), [{"id": name, "why": why} for name, why in left_out.items() if name not in found]
 
-    async def _person(self, live: Live, user_id: str | None) -> tuple[set[str], dict[str, str]]:
-        """What the person of the request has bought, of their list, and why the night offers them what it does.
+    async def _person(self, live: Live, user_id: str | None) -> tuple[set[str], Bounds, dict[str, str]]:
+        """What the person of the request has bought and may be offered, and why the night offers them what it does.
 
         Nothing of somebody who is not named, not known, or not to be told what was made of what they did.
         """
+        tuning = self._api.home.config.tuning
         if user_id is None:
-            return set(), {}
+            return set(), Bounds(tuning.bans), {}
         key, sources = self._api.home.keys.resolve(user_id), self._api.reader.sources
-        person, plan = (await sources.find(live, [key], [])).people[0], await sources.plan(live, key)
+        people = await sources.candidates(live, [key]) or (await sources.find(live, [key], [])).people
+        person, plan = people[0], await sources.plan(live, key)
         row = plan.row or {"product_ids": (), "reason_codes": ()}
         reasons = dict(zip(row["product_ids"], row["reason_codes"], strict=True))
-        return {product["id"] for product in person.products if product["purchased"]}, reasons
+        bought = {product["id"] for product in person.products if product["purchased"]}
+        bought |= {*person.withheld, *(person.owned or ())}
+        bounds = Bounds(tuning.bans, person.withheld, person.tiers, bought.union(tuning.pins))
+        return bought, bounds, reasons
 
     async def _texts(
         self, live: Live, plan: PlanBody, products: Sequence[str], reasons: dict[str, str]
@@ -144,10 +154,12 @@ class Generator:
         }
 
 
-def _choose(asked: GeneratorRequest, products: Sequence[Product], bought: set[str], tuning: Tuning) -> "Choice":
+def _choose(
+    asked: GeneratorRequest, products: Sequence[Product], bought: set[str], categories: set[str | None], tuning: Tuning
+) -> "Choice":
     from recsys_assets.serving.choosing import choose
 
-    return choose(asked, products, bought, tuning)
+    return choose(asked, products, bought, categories, tuning)
 
 
 def _moved(asked: PlanBody, row: Mapping[str, Any], currency: str) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class LeftOut(Answered):
     """A product of the slice that could not be offered."""
 
     id: str
-    why: Literal["unknown", "no name", "no price", "other currency", "sold out"]
+    why: Literal["unknown", "no name", "no price", "other currency", "sold out", "not for sale", "not for this person"]
 
 
 class GeneratorAnswer(Answered):

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -63,7 +63,9 @@ class Breaker:
 class Person:
     """A person's list, the served products first; ``deep``: with all candidates, and no more to be had.
 
-    ``members`` are scores of the products by member, which only the record knows.
+    ``members`` are scores of the products by member, which only the record knows. ``withheld`` are products that they
+    bought and are not to be shown now, ``owned`` all that they bought; None: only the record knows. New products are of
+    ``tiers``; None: of any.
     """
 
     suppressed: bool = False
@@ -71,6 +73,9 @@ class Person:
     products: Sequence[Product] = ()
     deep: bool = False
     members: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    withheld: Collection[str] = frozenset()
+    owned: Collection[str] | None = frozenset()
+    tiers: Collection[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class Facts:
     category: str | None
     parent_id: str | None
     price_micros: int | None
+    price_tier: str | None = None  # a value of before it was kept has none
 
 
 @dataclass(frozen=True)
@@ -242,7 +248,13 @@ class Sources:
 def _person(value: dict[str, Any]) -> Person:
     products = _with_sources(value["products"])
     deep = len(products) == value["candidates"]
-    return Person(False, value["recommendation_id"], products, deep, value.get("members") or {})
+    # A generation of before it was kept says nothing of what people own.
+    withheld = value.get("withheld") or ()
+    owned = value.get("bought") or (withheld if len(withheld) == (value.get("owned") or 0) else None)
+    return Person(
+        False, value["recommendation_id"], products, deep, value.get("members") or {}, withheld, owned,
+        value.get("tiers"),
+    )  # fmt: skip
 
 
 def _with_sources(columns: dict[str, Any] | None) -> Sequence[Product]:

@@ -12,16 +12,18 @@ from recsys_assets.logic.blending import (
     Product,
     asked,
     by_member,
+    few_variants,
     fused,
+    led,
     other_kinds_first,
     summed,
     topped_up,
-    without_variants,
 )
 from recsys_assets.logic.recommendation_ids import recommendation_id
 from recsys_assets.serving.pointer import Live, Pool
 from recsys_assets.serving.problems import ProblemError
 from recsys_assets.serving.reading import Breaker, Facts, Found, Person, Sources, Store
+from recsys_assets.tuning import Tuning
 
 __all__ = ["Answer", "Breaker", "Reader", "Wanted"]
 
@@ -82,16 +84,18 @@ class _Page:
     """What a request says beside the person: the same whoever asks.
 
     ``parts`` are weights and lists to blend with the person's, ``session`` one more, of what they themselves did;
-    ``there`` the families of which nothing is shown. ``category`` stands in where no list answers; ``only``: it was
-    asked for.
+    ``there`` the families of what is on the page. ``category`` stands in where no list answers; ``only``: it was asked
+    for. ``pins`` lead every answer, as far as they pass its filters; ``at_most`` variants of a family are in one.
     """
 
     parts: list[tuple[float, list[Product]]]
     session: list[Product]
     facts: dict[str, Facts]
-    there: frozenset[str]
+    there: tuple[str, ...]
     category: str | None
     only: bool
+    pins: list[Product]
+    at_most: int
 
     @property
     def blends(self) -> bool:
@@ -99,31 +103,34 @@ class _Page:
         return bool(self.parts or self.session or self.there)
 
     def of_families(self, products: list[Product]) -> list[Product]:
-        """One of each family, none of those that are there; a list that stands alone stays as the night made it."""
-        if not self.blends:
-            return products
-        families = {p["id"]: p.get("parent_id") or _family(p["id"], self.facts) for p in products}
-        return list(without_variants(products, families, self.there))
+        """Few of each family, as the knob says; the catalogue has been asked of all of them."""
+        families = ((p, p.get("parent_id") or _family(p["id"], self.facts)) for p in products)
+        return list(few_variants(families, self.there, self.at_most))
 
 
 @dataclass(frozen=True)
 class _List:
     """What the parts of an answer gave, before what is popular; ``filters`` is what they have passed.
 
-    ``usual`` is the person's own list in its usual order; ``session``: something followed their visit.
+    ``usual`` is the person's own list in its usual order; ``session``: something followed their visit. ``blind``: what
+    the person bought is not to be shown and nobody knows what it is, so that nothing can stand in.
     """
 
     products: list[Product]
     usual: list[Product]
     session: bool
     filters: Filters
+    blind: bool
 
 
 class Reader:
-    """Reads lists: Redis, then Postgres, then memory. It never writes."""
+    """Reads lists: Redis, then Postgres, then memory. It never writes.
 
-    def __init__(self, pool: Pool, cache: Redis, keys: KeyRing) -> None:
-        self.sources, self._keys = Sources(pool, cache, keys), keys
+    Of ``tuning`` the rules that hold where lists meet: ``pins`` and ``variants_at_most``.
+    """
+
+    def __init__(self, pool: Pool, cache: Redis, keys: KeyRing, tuning: Tuning) -> None:
+        self.sources, self._keys, self._tuning = Sources(pool, cache, keys), keys, tuning
         self.redis, self.postgres = self.sources.redis, self.sources.postgres
 
     async def answer(self, live: Live, wanted: Wanted) -> Answer:
@@ -161,7 +168,7 @@ class Reader:
         people, stores = _joined(askers, found.people), [found.store] * len(askers)
         page = await self._page(live, wanted, found, people)
         made = [_listed(live, wanted, page, person) for person in people]
-        short = [place for place, person in enumerate(people) if _falls_short(wanted, person, made[place])]
+        short = [place for place, person in enumerate(people) if _falls_short(wanted, page, person, made[place])]
         keys = list(chain.from_iterable(askers[place] for place in short))
         rows = await self.sources.candidates(live, keys) if short else None
         if rows is not None:
@@ -171,6 +178,10 @@ class Reader:
             for place, person in zip(short, deeper, strict=True):
                 people[place], stores[place] = person, "postgres"
                 made[place] = _listed(live, wanted, page, person)
+        # Products of the night's list meet those that fill it up, of which the catalogue's facts are known.
+        filled = [each for each in made if len(each.products) < wanted.limit]
+        if self._tuning.variants_at_most and not page.blends:
+            await self._learn(live, page, [product["id"] for each in filled for product in each.products + each.usual])
         return [self._whole(live, wanted, page, *each) for each in zip(people, made, stores, strict=True)]
 
     async def _page(self, live: Live, wanted: Wanted, found: Found, people: Sequence[Person]) -> _Page:
@@ -181,7 +192,9 @@ class Reader:
         complements = summed(dict.fromkeys(pairs, 1.0), pairs)[:CONSIDERED]
         rules = {name: beside.following for name, beside in near.items()}
         session = summed(asked(wanted.recent), rules)[:CONSIDERED]
-        page = _Page([], [], {}, frozenset(), None, only=False)
+        places = {product: place for place, product in enumerate(self._tuning.pins)}
+        pins = sorted((p for p in live.popular.get("", ()) if p["id"] in places), key=lambda p: places[p["id"]])
+        page = _Page([], [], {}, (), None, only=False, pins=pins, at_most=self._tuning.variants_at_most)
         here = [*filter(None, [product]), *wanted.cart]
         if similar or complements or session or here:
             names = [*(p["id"] for p in similar), *(name for name, _ in complements + session)]
@@ -201,7 +214,7 @@ class Reader:
             page,
             parts=[part for part in parts if part[1]],
             session=[_made(pair, facts, SESSION_REASON, "session") for pair in session],
-            there=frozenset(_family(name, facts) for name in here),
+            there=tuple(_family(name, facts) for name in here),
             category=category,
             only=category is not None and category == wanted.context,
         )
@@ -216,13 +229,17 @@ class Reader:
         # a category come before those of the whole shop, which may be of any.
         anywhere = replace(made.filters, category=None)
         stand_in: list[Iterable[Product]] = [made.usual if wanted.model != "hybrid" else ()]
-        stand_in += [anywhere.passed(live.popular.get(name, ())) for name in dict.fromkeys((page.category or "", ""))]
-        filled = topped_up(made.products, stand_in, MOST if page.blends else wanted.limit)
-        products = page.of_families(filled)[: wanted.limit]
+        if not made.blind:
+            names = dict.fromkeys((page.category or "", ""))
+            stand_in += [anywhere.passed(live.popular.get(name, ())) for name in names]
+        own = led(list(made.filters.passed(page.pins)), made.products) if page.pins else made.products
+        products = own[: wanted.limit]
+        if page.blends or len(own) < wanted.limit:
+            products = page.of_families(topped_up(own, stand_in, MOST))[: wanted.limit]
         fallback: str | None = "popular_in_category" if page.category else "popular"
         about, list_id = page.category or "popular", person.recommendation_id
         if made.usual:
-            listed = {product["id"] for product in made.products}
+            listed = {product["id"] for product in own}
             fallback = None if all(product["id"] in listed for product in products) else "topped_up"
         elif made.session:
             fallback, about = "session", "session"
@@ -233,12 +250,15 @@ class Reader:
 
 def _listed(live: Live, wanted: Wanted, page: _Page, person: Person) -> _List:
     """The person's list under all filters, blended with what the page says."""
-    exclude = {*wanted.exclude, *wanted.cart, *filter(None, [wanted.product_id])}
-    if wanted.exclude_purchased:  # of what stands in for a list nobody else says so
-        exclude |= {product["id"] for product in person.products if product["purchased"]}
+    # Of what stands in for a list, or beside it, nothing but the person's row says what they own.
+    exclude = {*wanted.exclude, *wanted.cart, *filter(None, [wanted.product_id]), *person.withheld}
+    if wanted.exclude_purchased:
+        exclude |= {product["id"] for product in person.products if product["purchased"]} | {*(person.owned or ())}
+    blind = wanted.exclude_purchased and person.owned is None
     filters = Filters(
         exclude, wanted.exclude_purchased, wanted.price_min, wanted.price_max,
-        page.category if page.only else None, live.changes,
+        page.category if page.only else None, live.changes, person.tiers,
+        {*(pin["id"] for pin in page.pins), *(person.owned or ())},
     )  # fmt: skip
     # Nothing that is blended, or put into another order, needs the whole list.
     needed = None if page.blends or wanted.model != "hybrid" else wanted.limit
@@ -247,14 +267,18 @@ def _listed(live: Live, wanted: Wanted, page: _Page, person: Person) -> _List:
         scores = person.members.get(wanted.model)
         own = list(filters.passed(by_member(person.products, wanted.model, scores))) if scores else []
     # Who opted out is told nothing that was made of what they did; what stands on the page is no secret of theirs.
-    session = [] if person.suppressed else list(filters.passed(page.session))
-    others = [(weight, list(filters.passed(part))) for weight, part in page.parts]
+    session = [] if person.suppressed or blind else list(filters.passed(page.session))
+    others = [] if blind else [(weight, list(filters.passed(part))) for weight, part in page.parts]
     products = fused([(1.0, own), *others, (BESIDE, session)])
-    return _List(page.of_families(products), usual, bool(session), filters)
+    if page.blends:  # a list that stands alone stays as the night made it
+        products = page.of_families(products)
+    return _List(products, usual, bool(session), filters, blind)
 
 
-def _falls_short(wanted: Wanted, person: Person, made: _List) -> bool:
-    """Whether the rest of the person's candidates may say more."""
+def _falls_short(wanted: Wanted, page: _Page, person: Person, made: _List) -> bool:
+    """Whether the rest of the person's row may say more."""
+    if made.blind and (page.blends or len(made.products) < wanted.limit):
+        return True
     if not person.products:
         return False
     if wanted.model != "hybrid":  # Redis does not know the members
@@ -285,7 +309,8 @@ def _family(product: str, facts: dict[str, Facts]) -> str:
 def _with_facts(product: Product, facts: dict[str, Facts]) -> Product:
     known = facts.get(product["id"])
     return product | {
-        "price_micros": known and known.price_micros, "category": known and known.category, "purchased": None
+        "price_micros": known and known.price_micros, "category": known and known.category, "purchased": None,
+        "price_tier": known and known.price_tier,
     }  # fmt: skip
 
 

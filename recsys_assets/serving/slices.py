@@ -1,5 +1,6 @@
 """Products of a slice of the catalogue: what may be offered of them, or why they may not."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,29 @@ class Product:
     known: bool
 
 
-def own(asked: SliceProduct, currency: str) -> Product | str:
+@dataclass(frozen=True)
+class Bounds:
+    """What may be offered: nothing ``banned``, to the person nothing ``withheld``, and new products of ``tiers`` only.
+
+    ``tiers``: None: of any. ``any_tier`` are products that they do not bind: owned or pinned ones.
+    """
+
+    banned: Collection[str] = frozenset()
+    withheld: Collection[str] = frozenset()
+    tiers: Collection[str] | None = None
+    any_tier: Collection[str] = frozenset()
+
+    def refused(self, product_id: str, tier: str | None = None) -> str | None:
+        """Why the product is none to offer, or None."""
+        if product_id in self.banned:
+            return "not for sale"
+        other = tier is not None and self.tiers is not None and tier not in self.tiers
+        if product_id in self.withheld or (other and product_id not in self.any_tier):
+            return "not for this person"
+        return None
+
+
+def own(asked: SliceProduct, currency: str, bounds: Bounds) -> Product | str:
     """A product with the caller's facts, or why it cannot be offered."""
     name = one_line(asked.name)
     if not name:
@@ -34,8 +57,9 @@ def own(asked: SliceProduct, currency: str) -> Product | str:
         return "other currency"
     if not asked.price:
         return "no price"
-    if asked.in_stock is False:
-        return "sold out"
+    sold_out = "sold out" if asked.in_stock is False else None
+    if why := sold_out or bounds.refused(asked.id):  # of which tier it is, the caller's facts do not say
+        return why
     price = max(1, round(asked.price * MICROS))
     before = round(asked.list_price * MICROS) if asked.list_price else None
     return Product(
@@ -44,7 +68,7 @@ def own(asked: SliceProduct, currency: str) -> Product | str:
     )  # fmt: skip
 
 
-def catalogued(product_id: str, row: dict[str, Any] | None) -> Product | str:
+def catalogued(product_id: str, row: dict[str, Any] | None, bounds: Bounds) -> Product | str:
     """A product with the catalogue's facts as they are now, or why it cannot be offered."""
     if row is None:
         return "unknown"
@@ -53,8 +77,10 @@ def catalogued(product_id: str, row: dict[str, Any] | None) -> Product | str:
         return "no name"
     if not row["price_micros"]:
         return "no price"
-    if row["in_stock"] is False:
-        return "sold out"
+    unsold = row["not_recommendable"]
+    sold_out = "sold out" if row["in_stock"] is False or unsold == "out_of_stock" else unsold and "not for sale"
+    if why := sold_out or bounds.refused(product_id, row["price_tier"]):
+        return why
     return Product(
         product_id, name, row["category"], one_line(row["brand"]), row["price_micros"], row["list_price_micros"],
         row["image_url"], row["url"], row["parent_id"], (), known=True,

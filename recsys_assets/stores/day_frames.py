@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from recsys_assets.errors import NotFoundError
+from recsys_assets.logic.price_tiers import product_tiers
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.staging import Frames
 from recsys_assets.tables import (
@@ -14,8 +15,10 @@ from recsys_assets.tables import (
     COPY,
     LISTS,
     NEXT_ITEMS,
+    OWNED,
     PLANS,
     POPULAR_ITEMS,
+    PRICE_TIERS,
     SIMILAR_ITEMS,
     USER_PROFILES,
     Table,
@@ -28,17 +31,20 @@ def frames_of(lake: Lake, day: date) -> Frames:
     """What the lake holds of a day.
 
     Raises:
-        NotFoundError: a table of that day was never written; plans and copy may be missing.
+        NotFoundError: a table of that day was never written; plans, copy, tiers and what people own may be missing.
     """
+    products = lake.read(CATALOG, day)
     return Frames(
         lists=lake.read(LISTS, day),
         similar=lake.read(SIMILAR_ITEMS, day),
         following=lake.read(NEXT_ITEMS, day),
         popular=lake.read(POPULAR_ITEMS, day),
-        products=lake.read(CATALOG, day),
+        products=products,
         profiles=lake.read(USER_PROFILES, day),
         plans=_if_there(lake, PLANS, day),
         copy=_if_there(lake, COPY, day),
+        owned=_if_there(lake, OWNED, day),
+        tiers=_tiers(lake, day, products),
         planning=_planning(lake, day),
     )
 
@@ -49,6 +55,11 @@ def _if_there(lake: Lake, table: Table, day: date) -> pl.DataFrame:
         return lake.read(table, day)
     except NotFoundError:
         return table.empty()
+
+
+def _tiers(lake: Lake, day: date, products: pl.DataFrame) -> pl.DataFrame:
+    bounds = _if_there(lake, PRICE_TIERS, day)
+    return product_tiers(products if bounds.height else products.clear(), bounds)
 
 
 def _planning(lake: Lake, day: date) -> dict[str, Any] | None:

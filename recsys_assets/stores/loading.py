@@ -22,7 +22,7 @@ _NEXT = ["product_id", "rank", "next_product_id", "score"]
 _POPULAR = ["category", "rank", "product_id", "score", "buyers", "price_micros", "reason"]
 _PRODUCTS = [
     "product_id", "parent_id", "name", "category", "brand", "unit_price_micros", "list_price_micros", "image_url",
-    "url", "in_stock",
+    "url", "in_stock", "not_recommendable", "price_tier",
 ]  # fmt: skip
 _COPY = [
     "product_id", "intent", "trigger", "reason_kind", "language", "headline", "sentence", "call_to_action", "source",
@@ -105,7 +105,7 @@ def problems_of(frames: Marked, taken: dict[str, int], counts: dict[str, int]) -
     if not lists.filter(pl.col.position.is_null().all().over("person_key")).is_empty():
         problems.append("a person has no served product")
     sent = {
-        "lists": lists["person_key"].n_unique(),
+        "lists": lists["person_key"].n_unique() + frames.without_list().height,
         "similar_items": frames.similar.height,
         "next_items": frames.following.height,
         "popular_items": frames.popular.height,

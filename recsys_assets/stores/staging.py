@@ -12,7 +12,17 @@ from recsys_assets.logic.hashing import in_order
 from recsys_assets.logic.recommendation_ids import recommendation_id
 from recsys_assets.sources import SOURCES
 from recsys_assets.stores.cache import list_key, near_key, plan_key, popular_key, product_key
-from recsys_assets.tables import CATALOG, COPY, LISTS, NEXT_ITEMS, PLANS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+from recsys_assets.tables import (
+    CATALOG,
+    COPY,
+    LISTS,
+    NEXT_ITEMS,
+    OWNED,
+    PLANS,
+    POPULAR_ITEMS,
+    SIMILAR_ITEMS,
+    USER_PROFILES,
+)
 
 # Pieces are small enough that building the next overlaps with the server's reading of this one, and large enough
 # that polars works in parallel.
@@ -23,6 +33,7 @@ Escapes = tuple[tuple[str, str], ...]
 _ESCAPES: Escapes = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 # Within an array every element is quoted, so backslash and quote are escaped once more, before COPY's own escapes.
 _ARRAY_ESCAPES: Escapes = (("\\", "\\\\"), ('"', '\\"'), *_ESCAPES)
+_TIERS = {"product_id": pl.String(), "price_tier": pl.String()}
 _SPECIAL = ["\\", '"', "\t", "\n", "\r"]
 
 
@@ -30,8 +41,8 @@ _SPECIAL = ["\\", '"', "\t", "\n", "\r"]
 class Frames:
     """What a generation is made of, of one day.
 
-    LISTS, SIMILAR_ITEMS, NEXT_ITEMS, POPULAR_ITEMS, CATALOG, USER_PROFILES, PLANS and COPY; ``planning`` is what a
-    reader needs to plan for a visit, None: nothing plans.
+    LISTS, SIMILAR_ITEMS, NEXT_ITEMS, POPULAR_ITEMS, CATALOG, USER_PROFILES, PLANS, COPY and OWNED; ``tiers`` has the
+    ``price_tier`` of each ``product_id``; ``planning`` is what a reader needs to plan for a visit, None: nothing plans.
     """
 
     lists: pl.DataFrame
@@ -43,6 +54,8 @@ class Frames:
     _: KW_ONLY
     plans: pl.DataFrame = field(default_factory=PLANS.empty)
     copy: pl.DataFrame = field(default_factory=COPY.empty)
+    owned: pl.DataFrame = field(default_factory=OWNED.empty)
+    tiers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_TIERS))
     planning: dict[str, Any] | None = None
 
     def conform(self) -> "Frames":
@@ -61,11 +74,13 @@ class Frames:
             profiles=USER_PROFILES.conform(self.profiles),
             plans=PLANS.conform(self.plans),
             copy=COPY.conform(self.copy),
+            owned=OWNED.conform(self.owned),
+            tiers=self.tiers.select("product_id", "price_tier"),
         )
 
     def people(self) -> pl.Series:
-        """Keys of everybody who has a list, a profile or a plan; ordered."""
-        keys = [frame.select("person_key") for frame in (self.lists, self.profiles, self.plans)]
+        """Keys of everybody who has a list, a profile or a plan, or owns anything; ordered."""
+        keys = [frame.select("person_key") for frame in (self.lists, self.profiles, self.plans, self.owned)]
         return pl.concat(keys).unique().to_series().sort()
 
 
@@ -84,7 +99,12 @@ class Marked:
     profiles: pl.DataFrame
     plans: pl.DataFrame
     copy: pl.DataFrame
+    owned: pl.DataFrame
     people: pl.DataFrame
+
+    def without_list(self) -> pl.DataFrame:
+        """Rows of OWNED of people who have no list, as they own whatever might stand on it: they get an empty one."""
+        return self.owned.join(self.lists, on="person_key", how="anti", maintain_order="left")
 
 
 def marked(frames: Frames, keys: KeyRing, generation: int, suppressed: Collection[str] = ()) -> Marked:
@@ -99,14 +119,15 @@ def marked(frames: Frames, keys: KeyRing, generation: int, suppressed: Collectio
         },
         schema={"person_key": pl.String, "_mark": pl.String, "_recommendation_id": pl.String},
     )
-    theirs = [frames.lists, frames.profiles, frames.plans]
+    theirs = [frames.lists, frames.profiles, frames.plans, frames.owned]
     if len(here) < len(marks):
         theirs = [frame.join(people, on="person_key", how="semi", maintain_order="left") for frame in theirs]
-    lists, profiles, plans = theirs
+    lists, profiles, plans, owned = theirs
     places = pl.col("model_source").replace_strict(SOURCES, range(len(SOURCES)), return_dtype=pl.Int16)
+    products = frames.products.join(frames.tiers, on="product_id", how="left", maintain_order="left")
     return Marked(
         in_order(lists).with_columns(places.alias(SOURCE)), frames.similar, frames.following, frames.popular,
-        frames.products, profiles, plans, frames.copy, people,
+        products, profiles, plans, frames.copy, owned, people,
     )  # fmt: skip
 
 
@@ -144,8 +165,12 @@ ARRAYS = (
 
 def copy_lists(frames: Marked, generation: int) -> Iterator[bytes]:
     """COPY text of the table lists, one line per person; arrays of members that nobody was asked about are empty."""
-    columns = ("person_key", "_mark", "_recommendation_id", *ARRAYS)
+    columns = ("person_key", "_mark", "_recommendation_id", *ARRAYS, "_owned", "_withheld", "_tiers")
     line = pl.concat_str([pl.lit(str(generation)), *(pl.col(column) for column in columns)], separator="\t")
+    people = frames.people.join(_owned_texts(frames.owned), on="person_key", how="left", maintain_order="left")
+    people = people.with_columns(
+        pl.col("_owned").fill_null("{}"), pl.col("_withheld").fill_null("0"), pl.col("_tiers").fill_null("\\N")
+    )
     for piece in _by_person(frames.lists, ROWS_PER_PIECE):
         texts = zip(ARRAYS, _texts(piece, ARRAYS, _ARRAY_ESCAPES), strict=True)
         unused = {name for name in MEMBERS if piece[name].null_count() == piece.height}
@@ -161,11 +186,28 @@ def copy_lists(frames: Marked, generation: int) -> Iterator[bytes]:
             .group_by("person_key", maintain_order=True)
             .agg(("{" + pl.col(column).str.join(",") + "}").alias(column) for column in ARRAYS if column not in unused)
             .with_columns(pl.lit("{}").alias(name) for name in sorted(unused))
-            .join(frames.people.lazy(), on="person_key", how="left", maintain_order="left")
+            .join(people.lazy(), on="person_key", how="left", maintain_order="left")
             .select(line)
             .collect()
         )
         yield _bytes(lines.to_series())
+    rest = frames.without_list().select("person_key", *(pl.lit("{}").alias(name) for name in ARRAYS))
+    if rest.height:
+        yield _bytes(rest.join(people, on="person_key", how="left", maintain_order="left").select(line).to_series())
+
+
+def _owned_texts(owned: pl.DataFrame) -> pl.DataFrame:
+    """COPY text of each person's ``_owned``, ``_withheld`` and ``_tiers``."""
+    each = owned.select("person_key", "owned").explode("owned", empty_as_null=False, keep_nulls=False)
+    (text,) = _texts(each, ["owned"], _ARRAY_ESCAPES)
+    arrays = each.select("person_key", _owned=pl.format('"{}"', text)).group_by("person_key").agg(
+        ("{" + pl.col("_owned").str.join(",") + "}").alias("_owned")
+    )  # fmt: skip
+    return owned.select(
+        "person_key",
+        pl.col("withheld").cast(pl.String).alias("_withheld"),
+        ("{" + pl.col("tiers").list.join(",") + "}").alias("_tiers"),
+    ).join(arrays, on="person_key", how="left")
 
 
 def _by_person(lists: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
@@ -219,9 +261,25 @@ def _columns(*columns: str) -> pl.Expr:
     return pl.struct([pl.col(column).alias(NAMES.get(column, column)) for column in columns])
 
 
+_LIST_VALUE = (
+    pl.struct(
+        "candidates", "withheld", "owned", "tiers", recommendation_id="_recommendation_id", products=_columns(*SERVED)
+    )
+    .struct.json_encode()
+    .cast(pl.Binary)
+    .alias("_value")
+)
+
+
 def cached_lists(frames: Marked, generation: int) -> Iterator[list[tuple[str, bytes]]]:
-    """Key and JSON of each person's served list, in pieces."""
+    """Key and JSON of each person's served list, in pieces. Of what they own it has what is withheld, and the count."""
     whole = frames.lists.group_by("person_key").agg(candidates=pl.len())
+    owned = frames.owned.select(
+        "person_key", "tiers", withheld=pl.col("owned").list.head("withheld"), owned=pl.col("owned").list.len()
+    )
+    known = frames.people.join(owned, on="person_key", how="left", maintain_order="left").with_columns(
+        pl.col("withheld").fill_null([]), pl.col("owned").fill_null(0)
+    )
     served = frames.lists.select("person_key", "position", *SERVED).filter(pl.col.position.is_not_null())
     same = pl.col.person_key == pl.col.person_key.shift()
     if served.select((same & (pl.col.position < pl.col.position.shift())).any()).item():
@@ -230,23 +288,30 @@ def cached_lists(frames: Marked, generation: int) -> Iterator[list[tuple[str, by
     # the time, more than the sending.
     for piece in _by_person(served, SERVED_PER_PIECE):
         # One lazy query: between calls of its own this thread would wait for the one that sends.
-        value = pl.struct("candidates", recommendation_id="_recommendation_id", products=_columns(*SERVED))
         people = (
             piece.lazy()
             .group_by("person_key", maintain_order=True)
             .agg(*SERVED)
             .join(whole.lazy(), on="person_key", how="left", maintain_order="left")
-            .join(frames.people.lazy(), on="person_key", how="left", maintain_order="left")
-            .select("_mark", value.struct.json_encode().cast(pl.Binary).alias("_value"))
+            .join(known.lazy(), on="person_key", how="left", maintain_order="left")
+            .select("_mark", _LIST_VALUE)
             .collect()
         )
-        names = [list_key(generation, mark) for mark in people["_mark"]]
-        yield list(zip(names, people["_value"].to_list(), strict=True))
+        yield _list_pairs(people, generation)
+    rest = frames.without_list().select("person_key").join(known, on="person_key", how="left", maintain_order="left")
+    if rest.height:
+        nothing = [pl.lit(None, dtype=pl.List(pl.String)).alias(name) for name in SERVED]
+        yield _list_pairs(rest.with_columns(*nothing, candidates=pl.lit(0)).select("_mark", _LIST_VALUE), generation)
+
+
+def _list_pairs(people: pl.DataFrame, generation: int) -> list[tuple[str, bytes]]:
+    names = [list_key(generation, mark) for mark in people["_mark"]]
+    return list(zip(names, people["_value"].to_list(), strict=True))
 
 
 def cached_products(products: pl.DataFrame, generation: int) -> Iterator[tuple[str, str]]:
     """Key and JSON of each product: what filters ask of it."""
-    facts = pl.struct("category", "parent_id", price_micros="unit_price_micros").struct.json_encode()
+    facts = pl.struct("category", "parent_id", "price_tier", price_micros="unit_price_micros").struct.json_encode()
     for product, value in products.select("product_id", facts.alias("_value")).iter_rows():
         yield product_key(generation, product), value
 
@@ -271,16 +336,18 @@ def cached_near(similar: pl.DataFrame, following: pl.DataFrame, generation: int)
 
 def cached_popular(popular: pl.DataFrame, products: pl.DataFrame, generation: int) -> Iterator[tuple[str, str]]:
     """One pair: all popular lists, under their top category; overall under none."""
-    facts = products.select("product_id", "parent_id", _path="category")
+    facts = products.select("product_id", "parent_id", "price_tier", _path="category")
     lists = (
         popular.join(facts, on="product_id", how="left")
         .sort("category", "rank")
         .group_by(_under="category", maintain_order=True)
-        .agg("product_id", "score", "reason", "price_micros", "_path", "parent_id")
+        .agg("product_id", "score", "reason", "price_micros", "_path", "parent_id", "price_tier")
         .select(
             pl.struct(
                 category="_under",
-                products=pl.struct("score", "reason", "price_micros", "parent_id", id="product_id", category="_path"),
+                products=pl.struct(
+                    "score", "reason", "price_micros", "parent_id", "price_tier", id="product_id", category="_path"
+                ),
             ).struct.json_encode()
         )
         .to_series()

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from recsys_assets.commands.publishing import generations
 from recsys_assets.errors import HomeError
 from recsys_assets.local.layout import migrate_home
 from recsys_assets.serving.app import create
-from recsys_assets.settings import Home, home_layout, open_home
+from recsys_assets.settings import CHECKOUT, Home, home_layout, open_home
 from recsys_assets.stores.cache import POINTER_KEY
 from recsys_assets.stores.postgres import Postgres, applied_schema, newest_schema
 from recsys_assets.tables import COPY, PLANS
@@ -74,11 +75,23 @@ def test_a_newer_database_is_refused_everywhere(stores: Stores, run: Callable[..
         asyncio.run(start())
 
 
-BACK_TO_7 = """
-    DROP VIEW live_offers, live_copy, live_plans, live_lists;
-    ALTER TABLE lists DROP COLUMN model_sources;
+
+
+def view(file: str, name: str) -> str:
+    """How the schema of that file made a view that a later one has replaced."""
+    made = re.search(rf"CREATE VIEW {name} AS.*?;", (CHECKOUT / "sql" / "schema" / file).read_text(), re.DOTALL)
+    assert made
+    return made[0]
+
+
+BACK_TO_7 = f"""
+    DROP VIEW live_offers, live_copy, live_plans, live_lists, current_products, live_products;
+    ALTER TABLE lists DROP COLUMN model_sources, DROP COLUMN owned, DROP COLUMN withheld, DROP COLUMN tiers;
+    ALTER TABLE products DROP COLUMN not_recommendable, DROP COLUMN price_tier;
     DROP TABLE plans, copy_texts;
     ALTER TABLE generations DROP COLUMN planning;
+    {view("003_views.sql", "live_products")}
+    {view("007_contract.sql", "current_products")}
     DELETE FROM schema_version WHERE version >= 8
 """
 

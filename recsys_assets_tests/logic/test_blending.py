@@ -12,11 +12,11 @@ from recsys_assets.logic.blending import (
     Product,
     asked,
     by_member,
+    few_variants,
     fused,
     other_kinds_first,
     summed,
     topped_up,
-    without_variants,
 )
 
 IDS = st.sampled_from("abcdefghij")
@@ -58,7 +58,9 @@ def test_an_answer_holds_nothing_that_a_filter_refuses(
 ) -> None:
     def made() -> list[Product]:
         parts = [list(filters.passed(part)) for part in (own, near)]
-        blended = without_variants(fused(zip((1.0, 0.5), parts, strict=True)), {"a": "a b", "b": "a b"}, ["c"])
+        families = {"a": "a b", "b": "a b"}
+        named = ((p, families.get(p["id"], p["id"])) for p in fused(zip((1.0, 0.5), parts, strict=True)))
+        blended = few_variants(named, ["c"])
         return topped_up(list(blended), [filters.passed(popular)], limit)
 
     products = made()
@@ -134,5 +136,5 @@ def test_bounds_are_included_and_a_family_is_shown_once() -> None:
     products = [{"id": name, "price_micros": price} for name, price in (("a", 1), ("b", 2), ("c", 3), ("d", None))]
     assert [p["id"] for p in Filters(price_min=2, price_max=2).passed(products)] == ["b"]
     assert [p["id"] for p in Filters(price_min=1).passed(products)] == ["a", "b", "c"]
-    families = {"a": "shirt", "c": "shirt", "b": "cap"}
-    assert [p["id"] for p in without_variants(products, families, ["cap"])] == ["a", "d"]
+    families = {"a": "shirt", "c": "shirt", "b": "cap", "d": "d"}
+    assert list(few_variants(families.items(), ["cap"])) == ["a", "d"]

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
-from recsys_assets.identity import KeyRing
 from recsys_assets.serving.pointer import POSTGRES_DOWN, Live, from_postgres, from_redis, make_pool, versions
 from recsys_assets.serving.recommendations import Answer, Reader, Wanted
+from recsys_assets.settings import Home
 from recsys_assets_tests.published import Stores
 
 Given = TypeVar("Given")
@@ -18,9 +18,9 @@ Given = TypeVar("Given")
 class Asking:
     """One process's reader; ``look`` reads again what is live, as it does every second."""
 
-    def __init__(self, keys: KeyRing, runner: asyncio.Runner, pool: Any, cache: Any) -> None:
+    def __init__(self, home: Home, runner: asyncio.Runner, pool: Any, cache: Any) -> None:
         self._runner, self._pool, self._cache = runner, pool, cache
-        self.keys, self.reader = keys, Reader(pool, cache, keys)
+        self.keys, self.reader = home.keys, Reader(pool, cache, home.keys, home.config.tuning)
         self._live: Live | None = None
 
     def run(self, waiting: Coroutine[Any, Any, Given]) -> Given:
@@ -60,7 +60,7 @@ def asking(stores: Stores) -> Iterator[Asking]:
 
         pool, cache = runner.run(opened())
         try:
-            made = Asking(stores.home.keys, runner, pool, cache)
+            made = Asking(stores.home, runner, pool, cache)
             made.look()
             yield made
         finally:

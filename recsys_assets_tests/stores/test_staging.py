@@ -15,7 +15,7 @@ from recsys_assets.stores import staging
 from recsys_assets.stores.loading import ahead
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.publishing import Frames
-from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, PLANS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, OWNED, PLANS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
 from recsys_assets_tests.published import frame, frames, plan
 
 KEYS = KeyRing(b"0123456789abcdef")
@@ -60,8 +60,19 @@ def test_arrays_come_back(connection: psycopg.Connection, rows: list[tuple[str, 
          "category": maybe, "als": score, "position": n if n % 2 else None, "purchased": n % 2 == 0}
         for n, (text, maybe, score) in enumerate(rows, 1)
     ]  # fmt: skip
-    marked = staging.marked(only_lists(frame(LISTS, made)), KEYS, 7)
+    ids = [row["product_id"] for row in made]
+    # Somebody owns whatever a list could hold, and has none.
+    owned = [
+        {"person_key": KEYS.user_key("1"), "owned": ids, "withheld": 1, "tiers": ["budget", "mid"]},
+        {"person_key": KEYS.user_key("2"), "owned": ids, "withheld": len(ids), "tiers": None},
+    ]
+    marked = staging.marked(replace(only_lists(frame(LISTS, made)), owned=frame(OWNED, owned)), KEYS, 7)
     copied(connection, "its_lists", staging.copy_lists(marked, 7))
+    kept = "SELECT owned, withheld, tiers, product_ids = '{}' FROM its_lists ORDER BY withheld, product_ids DESC"
+    assert sorted(connection.execute(kept).fetchall(), key=lambda row: row[3]) == [
+        (ids, 1, ["budget", "mid"], False), (ids, len(ids), None, True),
+    ]  # fmt: skip
+    connection.execute("DELETE FROM its_lists WHERE product_ids = '{}'")
     found = connection.execute(
         "SELECT generation, person_key, product_ids, reasons, categories, als, positions, purchased FROM its_lists"
     ).fetchall()
@@ -79,10 +90,17 @@ def test_arrays_come_back(connection: psycopg.Connection, rows: list[tuple[str, 
         )
     ]
     assert found[0][1].hex == KEYS.user_key("1")
-    (((key, value),),) = staging.cached_lists(marked, 7)
+    *lists, (other, nothing) = (pair for pairs in staging.cached_lists(marked, 7) for pair in pairs)
+    assert other == f"recsys:7:list:{KEYS.mark(KEYS.user_key('2'))}"
+    assert json.loads(nothing) | {"recommendation_id": None} == {
+        "candidates": 0, "withheld": ids, "owned": len(ids), "tiers": None, "recommendation_id": None,
+        "products": dict.fromkeys(json.loads(nothing)["products"]),
+    }  # fmt: skip
+    ((key, value),) = lists
     assert key == f"recsys:7:list:{KEYS.mark(KEYS.user_key('1'))}"
     cached = json.loads(value)
     assert cached["candidates"] == len(made)
+    assert (cached["withheld"], cached["owned"], cached["tiers"]) == (ids[:1], len(ids), ["budget", "mid"])
     assert list(zip(cached["products"]["id"], cached["products"]["reason"], strict=True)) == [
         (row["product_id"], row["reason"]) for row in made if row["position"]
     ]
@@ -93,8 +111,9 @@ def test_arrays_come_back(connection: psycopg.Connection, rows: list[tuple[str, 
 def test_scalars_and_json_come_back(connection: psycopg.Connection, rows: list[tuple[str, str | None]]) -> None:
     catalog = [{"product_id": f"{n}{text}", "name": maybe} for n, (text, maybe) in enumerate(rows)]
     columns = ["product_id", "parent_id", "name", "category", "brand", "unit_price_micros", "list_price_micros",
-               "image_url", "url", "in_stock"]  # fmt: skip
-    copied(connection, "its_products", staging.copy_rows(frame(CATALOG, catalog), 7, columns))
+               "image_url", "url", "in_stock", "not_recommendable", "price_tier"]  # fmt: skip
+    products = frame(CATALOG, catalog).with_columns(price_tier=pl.lit("mid"))
+    copied(connection, "its_products", staging.copy_rows(products, 7, columns))
     found = connection.execute("SELECT product_id, name, brand FROM its_products ORDER BY product_id").fetchall()
     assert sorted(found) == sorted((row["product_id"], row["name"], None) for row in catalog)
     # Characters that JSON escapes and jsonb takes: all but NUL.

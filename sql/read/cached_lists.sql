@@ -1,6 +1,7 @@
 SELECT l.mark,
        json_build_object('candidates', cardinality(l.product_ids), 'recommendation_id',
-           replace(l.recommendation_id::text, '-', ''), 'products', json_build_object(
+           replace(l.recommendation_id::text, '-', ''), 'withheld', l.owned[1:l.withheld], 'owned', cardinality(l.owned),
+           'tiers', l.tiers, 'products', json_build_object(
            'id', p.id, 'score', p.score, 'reason', p.reason, 'price_micros', p.price_micros, 'category', p.category,
            'confidence', p.confidence, 'purchased', p.purchased, 'source', p.source))::text AS value
 FROM lists l

@@ -1,12 +1,16 @@
 -- One row per person asked about, in any order. Products are those served, then, where deep, the other candidates.
 SELECT a.key, s.mark IS NOT NULL AS suppressed, replace(l.recommendation_id::text, '-', '') AS recommendation_id,
-       cardinality(l.product_ids) AS candidates, p.products, p.members
+       cardinality(l.product_ids) AS candidates, l.has[1:l.of_it] AS withheld, cardinality(l.has) AS owned,
+       l.has AS bought, l.from_tiers AS tiers, p.products, p.members
 FROM unnest(%(keys)s::uuid[], %(marks)s::uuid[]) AS a (key, mark)
 LEFT JOIN suppressions s ON s.mark = a.mark
--- A schema before 10 has no model_sources: there the name means the column of this row of nothing.
-CROSS JOIN (SELECT NULL::smallint[] AS model_sources) older
+-- A schema before 10 has no model_sources, one before 12 nothing of what people own: there these names mean the columns
+-- of this row of nothing.
+CROSS JOIN (
+    SELECT NULL::smallint[] AS model_sources, NULL::text[] AS owned, NULL::integer AS withheld, NULL::text[] AS tiers
+) older
 LEFT JOIN LATERAL (
-    SELECT own.*, model_sources AS sources FROM lists own
+    SELECT own.*, model_sources AS sources, owned AS has, withheld AS of_it, tiers AS from_tiers FROM lists own
     WHERE own.generation = %(generation)s AND own.person_key = a.key AND s.mark IS NULL
 ) l ON true
 LEFT JOIN LATERAL (
