@@ -23,6 +23,7 @@ from recsys_assets.logic.recommendation_ids import recommendation_id
 from recsys_assets.serving.pointer import Live, Pool
 from recsys_assets.serving.problems import ProblemError
 from recsys_assets.serving.reading import Breaker, Facts, Found, Person, Sources, Store
+from recsys_assets.sources import PINNED
 from recsys_assets.tuning import Tuning
 
 __all__ = ["Answer", "Breaker", "Reader", "Wanted"]
@@ -193,7 +194,8 @@ class Reader:
         rules = {name: beside.following for name, beside in near.items()}
         session = summed(asked(wanted.recent), rules)[:CONSIDERED]
         places = {product: place for place, product in enumerate(self._tuning.pins)}
-        pins = sorted((p for p in live.popular.get("", ()) if p["id"] in places), key=lambda p: places[p["id"]])
+        pins = [p | {"source": PINNED} for p in live.popular.get("", ()) if p["id"] in places]
+        pins.sort(key=lambda pin: places[pin["id"]])
         page = _Page([], [], {}, (), None, only=False, pins=pins, at_most=self._tuning.variants_at_most)
         here = [*filter(None, [product]), *wanted.cart]
         if similar or complements or session or here:

@@ -75,8 +75,6 @@ def test_a_newer_database_is_refused_everywhere(stores: Stores, run: Callable[..
         asyncio.run(start())
 
 
-
-
 def view(file: str, name: str) -> str:
     """How the schema of that file made a view that a later one has replaced."""
     made = re.search(rf"CREATE VIEW {name} AS.*?;", (CHECKOUT / "sql" / "schema" / file).read_text(), re.DOTALL)
