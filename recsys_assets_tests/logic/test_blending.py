@@ -59,7 +59,7 @@ def test_an_answer_holds_nothing_that_a_filter_refuses(
     def made() -> list[Product]:
         parts = [list(filters.passed(part)) for part in (own, near)]
         families = {"a": "a b", "b": "a b"}
-        named = ((p, families.get(p["id"], p["id"])) for p in fused(zip((1.0, 0.5), parts, strict=True)))
+        named = ((p, str(families.get(p["id"], p["id"]))) for p in fused(zip((1.0, 0.5), parts, strict=True)))
         blended = few_variants(named, ["c"])
         return topped_up(list(blended), [filters.passed(popular)], limit)
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -53,7 +53,7 @@ from recsys_assets_tests.serving.shop import token
 from recsys_assets_tests.serving.test_lists import without_postgres, without_redis
 
 DAY = date(2024, 12, 6)
-# Product → price, category, parent. Dear ones are premium in their category; nobody has done anything with the last three.
+# Product → price, category, parent. 90 and 95 are premium; nobody has done anything with the last three.
 PRODUCTS: dict[str, tuple[int, str, str | None]] = {
     "sofa": (90, "Home", None), "lamp": (10, "Home", None), "table": (20, "Home", None), "chair": (12, "Home", None),
     "ban": (11, "Home", None), "few": (11, "Home", None),
@@ -102,9 +102,8 @@ def night(home: Home, people: dict[str, dict[str, int]], *, repeats: bool) -> Fr
     )  # fmt: skip
     may = set(facts.filter(pl.col("not_recommendable").is_null())["product_id"])
     ago = [(key, name, days) for key, own in people.items() for name, days in own.items()]
-    seen = bought([(key, name, 1) for key, name, _ in ago]).with_columns(
-        last_purchase_date=pl.lit(DAY) - pl.duration(days=pl.Series([days for *_, days in ago]))
-    )
+    dates = pl.Series("last_purchase_date", [DAY - timedelta(days) for *_, days in ago])
+    seen = bought([(key, name, 1) for key, name, _ in ago]).with_columns(dates)
     train = in_order(Interactions.from_frame(seen), np.random.default_rng(1))
     near, follows = ItemCf(), Transitions()
     near.fit(train)
@@ -118,7 +117,8 @@ def night(home: Home, people: dict[str, dict[str, int]], *, repeats: bool) -> Fr
         for place, name in enumerate(name for name in PRODUCTS if name in may and (repeats or name not in own))
     ]  # fmt: skip
     profiles = frame(
-        USER_PROFILES, [{"person_key": key, "spending_segment": "small" if len(own) < 9 else "high"} for key, own in people.items()]
+        USER_PROFILES,
+        [{"person_key": key, "spending_segment": "small" if len(own) < 9 else "high"} for key, own in people.items()],
     )  # fmt: skip
     ranking = Ranking(
         facts, sellers, seen, profiles, REPURCHASE_CYCLES.empty(), as_of=DAY,
