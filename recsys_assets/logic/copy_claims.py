@@ -1,11 +1,11 @@
 """Claims that no text may make, by kind and language.
 
 Phrases are as `logic.copy_words` reads them. Every text is held against those of every language, as a German text may
-well say "Best Price".
+well say "Best Price". Most of their words are in no lexicon (`logic.copy_vocabulary`); they are listed for the product
+whose own data says them ("the best tea, only here"), which no text may repeat, and for the shop that allows them.
 
 A claim is about health, say, where a shop answers for it before a court or a customer; of "light and floral" it does
-not. What a phrase means by accident ("feel free", "your best friend") is listed as `INNOCENT`. Claims in `ATTESTED` are
-true of some products: they are fine where the catalogue says so of this one.
+not. Claims in `ATTESTED` are true of some products: they are fine where the catalogue says so of this one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,7 +72,8 @@ CLAIMS: Mapping[str, Phrases] = {
             lifetime, one day only, soon be gone, soon gone, gone soon, secure yours, grab yours, flying off,
             everything must go, while you … can, all gone, last pieces, final pieces, final call, don't delay,
             expires, not for long, before it's gone, selling like, high demand, first come, snap* up, time is running,
-            is ticking, be the first to, while you can, dwindling, stocks are
+            is ticking, be the first to, while you can, dwindling, stocks are, this evening, this
+            morning, this afternoon, this weekend, this week, these days
         """),
         "de": _phrases("""
             nur noch, fast weg, bald weg, fast ausverkauft, ausverkauft, vergriffen, solange … vorrat, solange …
@@ -85,7 +86,8 @@ CLAIMS: Mapping[str, Phrases] = {
             exklusiv*, einmalig*, letzter tag, endspurt, wenige stueck*, nur wenige, sofort verfuegbar, verfuegbar,
             restposten, bald nicht mehr, nicht mehr da, letzte stunden, noch wenige, laeuft ab, aktion endet, heiss
             begehrt, begehrt*, nachgefragt, hohe nachfrage, wer zuerst, jetzt schnell, schnell noch, zoegern, zoegere,
-            zeit laeuft, uhr tickt, raeumungsverkauf*, solange es, solange sie noch, solange er noch
+            zeit laeuft, uhr tickt, raeumungsverkauf*, solange es, solange sie noch, solange er noch, heute
+            abend, heute morgen, diese woche, diesen abend, dieses wochenende, diesen monat
         """),
     },
     "guarantee": {
@@ -233,11 +235,11 @@ CLAIMS: Mapping[str, Phrases] = {
         "en": _phrases("""
             safe, safely, safest, safety, non toxic, nontoxic, toxin*, harmless, hypoallergen*, chemical-free, no
             chemicals, child-safe, fireproof, shatterproof, bpa, no side effects, side effect*, gentle on sensitive,
-            sensitive skin, newborn*, food-safe, baby-safe, bite proof, free of chemicals, no harmful
+            newborn*, food-safe, baby-safe, bite proof, free of chemicals, no harmful
         """),
         "de": _phrases("""
             unbedenklich*, ungefaehrlich*, ungiftig*, schadstofffrei*, schadstoff*, giftfrei*, hypoallergen*, ohne
-            chemie, kindersicher*, feuerfest*, bpa, nebenwirkung*, hautvertraeglich*, empfindliche haut, sicherheit*,
+            chemie, kindersicher*, feuerfest*, bpa, nebenwirkung*, hautvertraeglich*, sicherheit*,
             sicher fuer, babysicher*, lebensmittelecht*, ohne schadstoffe, stossfest*, bruchsicher*
         """),
     },
@@ -247,7 +249,7 @@ CLAIMS: Mapping[str, Phrases] = {
             your condition, your weight, your age, your religion, your income, your diagnos*, your illness, your
             divorce, someone your age, people your age, last night, dear customer*, dear mr, dear ms, dear mrs, hello
             mr, hello ms, your purchase history, your browsing, your data, your salary, at your age, because
-            you are, since you are, we remember
+            you are, since you are, we remember, you are, you're, you look, you smell, you sound, you taste
         """),
         "de": _phrases("""
             wir wissen, wir haben gesehen, wir haben bemerkt, uns ist aufgefallen, schwanger*, dein gewicht, ihr
@@ -285,44 +287,29 @@ ATTESTED: Mapping[str, tuple[str, ...]] = {
         made in, locally grown, locally made, regional*, from local, hergestellt in, aus der region, aus deutschland
     """),
     "recycled": _phrases("recycled, recyclable, recycelt*, recycelbar*, recycling*"),
+    "sensitive-skin": _phrases("sensitive skin, empfindliche haut, sensible haut"),
     "tested": _phrases("dermatologically tested, dermatologisch getestet*"),
     "waterproof": _phrases("waterproof*, wasserdicht*, watertight"),
 }
 
-INNOCENT: Phrases = {
-    "en": _phrases("""
-        feel free, free up, free time, free spirit*, free hand, free hands, free evening, free weekend, free range,
-        set free, best friend*, best man, best wishes, all the best, at its best, at their best, sunday best, best
-        served, best enjoyed, best kept, promised land, think twice, pain au, reward yourself, rewards you with, pound
-        cake*, other half, better half, express yourself, in safe hands, play it safe, the most of, save the date,
-        prevent* you from, dress code, home chefs, budding chefs
-    """),
-    "de": _phrases("""
-        am besten, beste freund*, besten freund*, bester freund*, beste wünsche, besten dank, das beste daraus,
-        bessere hälfte, halb so wild, gesunder menschenverstand, knapp daneben, co kg, dein bester abend
-    """),
-}
-
 
 def claim_phrases(more: Sequence[str], allowed: Sequence[str]) -> list[tuple[str, str]]:
-    """(kind, phrase) of all that is refused in a shop, and of what excuses it, whose kind is ``innocent``.
+    """(kind, phrase) of all that is refused in a shop, and of what it allows, whose kind is ``allowed``.
 
     Args:
         more: the shop's own phrases, whose kind is ``shop``; ``*`` and ``…`` mean the same in them.
         allowed: kinds ("scarcity", "organic", "attested" for all of those) or phrases, which excuse whatever claim they
             stand for or hold ("free delivery" allows that, and no other "free").
     """
-    passed = {" ".join(phrase_words(one)) for one in allowed}
+    passed = {" ".join(phrase_words(one)).replace("-", " ") for one in allowed}
+    kinds = {kind for kind in (*CLAIMS, *ATTESTED) if normal(kind).replace("-", " ") in passed}
+    kinds |= set(ATTESTED) if "attested" in passed else set()
     listed = [
         *((kind, phrase) for kind, by_language in CLAIMS.items() for each in by_language.values() for phrase in each),
         *((kind, phrase) for kind, phrases in ATTESTED.items() for phrase in phrases),
     ]
-    kinds = {kind for kind, _ in listed if normal(kind).replace("-", " ") in {one.replace("-", " ") for one in passed}}
-    kinds |= set(ATTESTED) if "attested" in passed else set()
-    kept = [
-        (kind, phrase)
-        for kind, phrase in dict.fromkeys(listed)
-        if kind not in kinds and " ".join(phrase_words(phrase)) not in passed
+    return [
+        *(("allowed" if kind in kinds else kind, phrase) for kind, phrase in dict.fromkeys(listed)),
+        *(("shop", phrase) for phrase in more),
+        *(("allowed", phrase) for phrase in allowed),
     ]
-    innocent = [phrase for each in INNOCENT.values() for phrase in each] + list(allowed)
-    return [*kept, *(("shop", phrase) for phrase in more), *(("innocent", phrase) for phrase in innocent)]

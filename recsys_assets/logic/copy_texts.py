@@ -19,7 +19,7 @@ from recsys_assets.tuning import Copywriting
 
 ACCEPTED, PENDING = "accepted", "pending"
 NEED = ("product_id", "intent", "trigger", "reason_kind", "language")
-Refusals = Callable[[Text, Facts, Language], list[str]]
+Refusals = Callable[[Text, Facts, TextKey], list[str]]
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def day_of_copy(
         key = TextKey(intent, row["reason_kind"], knobs.tone, language, prompt_version)
         name = text_id(facts, key)
         text, model = kept.get(name, (None, None))
-        if text is not None and name not in outlived and refusals(text, facts, language):
+        if text is not None and name not in outlived and refusals(text, facts, key):
             outlived.add(name)
         if name in outlived:
             text = None

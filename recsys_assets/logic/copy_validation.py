@@ -1,41 +1,25 @@
 """Why a text about a product is refused; a template stands in for it then.
 
-A model that writes well still invents: an amount, a brand, a reason to hurry. What can be false stands in slots, filled
-from the catalogue; so the rest may hold no number in digits or words, no price, no address, no name, no claim
-(`logic.copy_claims`), no markup, nothing that a reader cannot see, no other language and nothing said to or by a model.
-Where that is not clear, a text is refused: it costs a template, and the other mistake costs a shop its word.
-
-Names are the hard part, as shops sell "Milk" by "Simply". A brand, or a whole name of three words, is one in any case
-of letters. A shorter name, or a brand all of whose words are ordinary, is one only where it is written so: both of its
-words with capitals, or its only word amid an English sentence. Ordinary is what the catalogue uses as words: amid names
-rather than at their front, in two of them or more, or in this product's category, tags or description; and a short list
-of ours. Of a product's own name the first two words are enough, with capitals. What stands capitalised amid an English
-sentence and in none of the facts is a name too ("Gordon Blythe swears by it"). German writes every noun so, and
-only the known names are found in it.
+A model that writes well still invents: a maker, a part, a reason to hurry. So a text has only words that the language's
+lexicon or the product's own data has (`logic.copy_vocabulary`), and what such words say together is looked at as well:
+a part ("with a cup") has to be one of the data's, a denial ("no sugar") has to be denied there, a mood is said of a
+time, and nobody is quoted. What can change stands in slots, filled from the catalogue; the rest holds no number, no
+price, no address, no markup, nothing that a reader cannot see, and no claim for which a shop answers, whoever made it
+(`logic.copy_claims`). Where that is not clear, a text is refused: it costs a template, and the other mistake costs a
+shop its word.
 """
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import pairwise, zip_longest
 from typing import Self
 
-from recsys_assets.logic.copy_claims import ATTESTED, claim_phrases
-from recsys_assets.logic.copy_facts import SLOTS, Facts, Language, Text
-from recsys_assets.logic.copy_words import (
-    CAPITALS,
-    GENERIC,
-    NO_NUMBERS,
-    OWN_KINDS,
-    OWN_PHRASES,
-    SPOKEN,
-    Lexicon,
-    compared,
-    tokens,
-    visible,
-)
+from recsys_assets.logic.copy_claims import claim_phrases
+from recsys_assets.logic.copy_facts import LANGUAGES, SLOTS, Facts, Text, TextKey
+from recsys_assets.logic.copy_vocabulary import PREPOSITIONS, Told, is_number, told, vocabulary
+from recsys_assets.logic.copy_words import Found, Lexicon, compared, tokens, visible
 from recsys_assets.tuning import Copywriting
 
 _SLOT = re.compile(r"\{(\w*)\}")
@@ -67,119 +51,100 @@ _ROMAN = re.compile(r"M{0,3}(?:C[MD]|D?C{0,3})(?:X[CL]|L?X{0,3})(?:I[XV]|V?I{0,3
 _NO_ROMAN = frozenset({"MIX", "CD", "DI", "MI", "LI", "DC"})
 _HYPHEN = re.compile("[-‐‑]")
 _HYPHENATED = re.compile(r"[^\W\d_]+(?:[-‐‑][^\W\d_]+)+")
-_UMLAUT = re.compile("[äöüßÄÖÜ]")
 _STARTS = frozenset('.!?:;…"“”„(–—')
-# What makes an amount say something else, or the discount ("25 % off", "25 % günstiger") be said twice.
-_BESIDE = re.compile(
-    r"\b(?:sav(?:e|es|ed|ing)|spar(?:e|en|st|t)|under|below|over|above|less than|more than|at least|up to|nearly|almost"
-    r"|unter|über|unterhalb von|fast|etwa|mindestens|höchstens|ab|from|was|were|previously|formerly|statt|anstatt"
-    r"|instead of|war|früher|vorher|rabatt von|discount of)\s+\{price\}"
-    r"|\b(?:sav(?:e|es|ed|ing)|spar(?:e|en|st|t)|now|only|just|for|at|jetzt|nur|für|heute|today|under|kostet|costs?)\s+"
-    r"(?:(?:jetzt|now|nur|only|just)\s+)?\{list_price\}"
-    r"|\b(?:sav(?:e|es|ed|ing)|saves you|spar(?:e|en|st|t)|mit|von|für|zu|zum|by|of|an?|at|for|the|der|den|dem"
-    r"|einen?)\s+\{discount\}"
-    r"|\{discount\}\s+(?:off|discount|savings?|reduction|less|cheaper|reduced|of|rabatt|günstiger|billiger|nachlass"
-    r"|ersparnis|weniger|reduziert|auf|preis|price|sparen)\b"
-    r"|\{(?:list_)?price\}\s+(?:off|less|cheaper|more|discount|savings?|rabatt|günstiger|billiger|weniger|mehr|nachlass"
-    r"|per|pro|each|je|sparen|monthly|an? (?:day|week|month|year|piece|cup|serving|bottle)"
-    r"|(?:am|im|die|das) (?:tag|monat|jahr|woche|stück|flasche))\b"
-    r"|\{(?:price|list_price|discount)\}\s*[-,/&]?\s*\{(?:price|list_price)\}|\{(\w+)\}\s+\{\1\}",
+# An amount says what it is only between these: "for {price}", "was {list_price}", "is {discount}".
+_BEFORE_AMOUNT: Mapping[str, str] = {
+    "price": r"(?:^|[.,:;!?–—(“„]|\b(?:for|at|now|is|are|costs|cost|für|fuer|jetzt|gerade|kostet|kosten|ist|sind))\s*",
+    "list_price": r"\b(?:was|were|instead of|statt|war|waren)\s+",
+    "discount": r"(?:^|[.,:;!?–—(“„]|\b(?:is|are|it's|now|get it|it|ist|sind|jetzt|gerade|es|\{name\}))\s*",
+}
+_AFTER_AMOUNT = re.compile(
+    r"\s*(?:$|[.,:;!?()–—”“]|(?:at|bei|von|instead of|statt|and|und|today|heute|now|for now|right now|jetzt|gerade|da"
+    r"|zu haben|while|was|is|war|ist|im|in)\b)",
     re.IGNORECASE,
 )
+_SHOP_DOES = re.compile(r"\s+(?:brings?|gives?|takes?|adds?|makes?|bringt|gibt|nimmt|macht|verleiht)\b", re.IGNORECASE)
+_DOUBLE = re.compile(r"\{(\w+)\}\W+\{\1\}")
 _AMOUNTS = frozenset({"price", "list_price", "discount"})
 _BEFORE, _AFTER = " \u00a0\u202f(\"“„«‹'‘–—…/", " \u00a0\u202f.,;:!?)\"“”»›'’–—…/"
 # Generously long values of what the facts do not hold: "1.234,56 EUR", "25 % günstiger", a long shop's name.
 _LENGTHS = {"price": 12, "list_price": 12, "discount": 14, "shop": 24}
 _LANGUAGE_NAMES = {"en": "English", "de": "German"}
 _SILENT = 4  # words of which none needs to be one that says its language
-_NEVER_EXCUSED = frozenset({"instruction", "url", "price", "percent"})
-_TO_A_WRITER = re.compile(
-    r"\b(?:ignor\w*|disregard|copywriter|writer|write|say|state|mention|tell|reply|respond|answer|output|prompt|models?|ai"
-    r"|llm|assistant|system|instructions?|schreib\w*|erwähn\w*|sag\w*|antwort\w*|ki|sprachmodell\w*|texter\w*"
-    r"|anweisung\w*)\b",
-    re.IGNORECASE,
-)
-_COPIED = 4  # words in a row
 _SMALL = 4  # letters of a word that a headline in capitals may leave small, as "with"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What texts of one shop are held against; made once a run, asked per text.
-
-    ``known_brands`` and ``known_names`` are as `compared` leaves them, words with a space between them. ``ordinary``
-    are the words that the catalogue's names use as words; ``starts`` says of a word how long the names are that begin
-    with it, so that a text is looked up in thousands of names at the cost of one.
-    """
+    """What texts of one shop are held against; made once a run, asked per text."""
 
     lengths: Mapping[str, int]
-    more_claims: tuple[str, ...]
-    allowed_claims: tuple[str, ...]
-    known_brands: frozenset[str]
-    known_names: frozenset[str]
-    ordinary: frozenset[str]
-    starts: Mapping[str, tuple[int, ...]]
     lexicon: Lexicon
 
     @classmethod
-    def of(cls, copywriting: Copywriting, brands: Iterable[str], names: Iterable[str]) -> Self:
-        """From the shop's knobs and the catalogue's brand and product names."""
-        named = {" ".join(words): words for words in map(name_words, names) if words}
-        branded = {" ".join(words): words for words in map(name_words, brands) if words}
-        amid = Counter(word for words in named.values() for word in set(words[1:]))
-        starts: dict[str, set[int]] = {}
-        for words in (*named.values(), *branded.values()):
-            starts.setdefault(words[0], set()).add(len(words))
-        more, allowed = copywriting.more_claims, copywriting.allowed_claims
+    def of(cls, copywriting: Copywriting) -> Self:
+        """From the shop's knobs."""
+        idioms = [("innocent", phrase) for language in LANGUAGES for phrase in vocabulary(language).idioms]
         return cls(
             {part: getattr(copywriting, f"{part}_at_most") for part in ("headline", "sentence", "call_to_action")},
-            more,
-            allowed,
-            frozenset(branded),
-            frozenset(named),
-            GENERIC | {word for word, names_with in amid.items() if names_with >= 2},
-            {word: tuple(sorted(lengths)) for word, lengths in starts.items()},
-            Lexicon.of([*claim_phrases(more, allowed), *OWN_PHRASES]),
+            Lexicon.of([*claim_phrases(copywriting.more_claims, copywriting.allowed_claims), *idioms]),
         )
 
 
-def name_words(name: str) -> tuple[str, ...]:
-    """A name's words without sizes: "Tea 100 g" and "Tea" are one name in a text."""
-    return tuple(word for word in compared(tokens(re.sub(r"\d[\d.,]*\s*\w{0,2}\b", " ", name))) if len(word) > 1)
+@dataclass(frozen=True)
+class Word:
+    """One word of a part: as written, as compared, of which list, and whether a clause begins with it.
+
+    ``kind`` is that of `Told.kind`; "slot" is a slot, "idiom" a word of a phrase that is fine as a whole.
+    """
+
+    raw: str
+    low: str
+    kind: str | None
+    starts: bool
 
 
-def refusals(text: Text, facts: Facts, language: Language, rules: Rules) -> list[str]:
+def refusals(text: Text, facts: Facts, key: TextKey, rules: Rules) -> list[str]:
     """One short sentence per reason for which the text is refused; its first word is stable. Empty: it is fine.
 
-    >>> rules = Rules.of(Copywriting(), ["Acme"], ["Acme Green Tea"])
+    >>> rules = Rules.of(Copywriting())
     >>> facts = Facts("p1", "Acme Green Tea", brand="Acme")
-    >>> refusals(Text("A quiet cup", "{name} is for slow mornings.", "See it"), facts, "en", rules)
+    >>> key = TextKey("explore", "taste", "friendly", "en", "1")
+    >>> refusals(Text("A quiet evening", "{name} is for slow mornings.", "See it"), facts, key, rules)
     []
-    >>> refusals(Text("Only 5 left", "{name} by Acme.", "See it"), facts, "en", rules)
-    ['number: "5" in headline', 'claim: scarcity "only … left" in headline', 'brand: "Acme" in sentence']
+    >>> refusals(Text("Only 5 left", "{name} by Acme, with a cup.", "See it"), facts, key, rules)
+    ['number: "5" in headline', 'claim: scarcity "only … left" in headline', 'word: "Only" in headline is neither \
+in the facts nor in the lexicon', 'word: "left" in headline is neither in the facts nor in the lexicon', 'brand: \
+"Acme" in sentence', 'fact: "with a cup" in sentence is none']
     """
     reasons: list[str] = []
-    slots, copied_from = facts.slots(), _instructions(facts.description or "")
-    own = spoken = 0
+    about = told(facts, key.language)
+    occasions = (key.intent, key.reason_kind, *(["discounted"] if facts.discounted else []))
+    spoken = own = 0
     for part, words in text.parts().items():
         said = visible(words)
         raw = tokens(said)
         low = compared(raw)
-        reasons += _slots(part, words, slots)
+        reasons += _slots(part, words, facts.slots())
         reasons += _characters(part, words, raw)
         filled = len(words) + sum(_slot_length(slot, facts) - len(slot) - 2 for slot in _SLOT.findall(words))
         if filled > rules.lengths[part]:
             reasons.append(f"length: {part} takes {filled} characters, {rules.lengths[part]} at most")
-        reasons += _phrases(part, said, low, facts, language, rules)
-        reasons += _names(part, said, raw, low, facts, language, rules)
-        here, strange = _spoken(raw, low, language)
-        own, spoken = own + here, spoken + sum(word[:1] != "{" for word in low)
-        if strange and (here == 0 or (len(strange) > 1 and len(strange) > here)):
-            reasons.append(f'language: "{strange[0]}" in {part} is not {_LANGUAGE_NAMES[language]}')
-        if copied_from and (copied := next((run for run in _runs(low) if run in copied_from), None)):
-            reasons.append(f'instruction: "{" ".join(copied)}" in {part} is copied from one in the description')
-    if not own and spoken > _SILENT and not any(reason.startswith("language") for reason in reasons):
-        reasons.append(f"language: no word of {_LANGUAGE_NAMES[language]} that we know")
+        if len(raw) != len(low):  # no letters of ours, which is refused as such
+            continue
+        found = rules.lexicon.found(low)
+        reasons += _claims(part, said, found, facts, about, rules)
+        listed = _listed(said, raw, low, found, about, occasions)
+        reasons += _names(part, said, listed, facts, about)
+        for clause in _clauses(listed):
+            reasons += _words(part, clause, about)
+            reasons += _phrases(part, clause, about, occasions)
+        if not said.rstrip().endswith("?"):
+            reasons += _things(part, listed, about)
+        spoken += sum(word.kind != "slot" for word in listed)
+        own += sum(word.kind not in ("slot", "fact", None) for word in listed)
+    if not own and spoken > _SILENT:
+        reasons.append(f"language: no word of {_LANGUAGE_NAMES[key.language]} that we know")
     return list(dict.fromkeys(reasons))
 
 
@@ -199,8 +164,12 @@ def _slots(part: str, words: str, slots: Sequence[str]) -> Iterator[str]:
             yield f"slot: {match[0]} is {'not there for this product' if slot in SLOTS else 'unknown'}"
         if _glued(words, slot, match.start(), match.end()):
             yield f"slot: {match[0]} is glued to its neighbour in {part}"
-    if beside := _BESIDE.search(words):
-        yield f'slot: "{beside[0]}" in {part} says something else once it is filled'
+        elif slot == "shop" and _SHOP_DOES.match(words, match.end()):
+            yield f"slot: {match[0]} in {part} is said to do what no fact says"
+        elif slot in _AMOUNTS and not _amount_is_plain(words, slot, match.start(), match.end()):
+            yield f"slot: {match[0]} in {part} says something else beside its neighbours"
+    if double := _DOUBLE.search(words):
+        yield f'slot: "{double[0]}" in {part} says it twice'
     if template := _TEMPLATE.search(words):
         yield f'markup: "{template[0]}" in {part}'
     if _BRACE.search(_SLOT.sub("", words)):
@@ -214,6 +183,11 @@ def _glued(words: str, slot: str, start: int, end: int) -> bool:
     if before not in _BEFORE + hyphen or after not in _AFTER + hyphen:
         return True
     return bool(after) and beyond.isalnum() and after in (".,;:!?)/'’" if slot in _AMOUNTS else ".,;:!?)/")
+
+
+def _amount_is_plain(words: str, slot: str, start: int, end: int) -> bool:
+    before = re.search(_BEFORE_AMOUNT[slot] + "$", words[:start], re.IGNORECASE)
+    return bool(before and _AFTER_AMOUNT.match(words, end))
 
 
 def _characters(part: str, words: str, raw: Sequence[str]) -> Iterator[str]:
@@ -243,93 +217,197 @@ def _character(c: str) -> str:
     return f'{kind}: "{c}"' if c.isprintable() else f"{kind}: U+{ord(c):04X}"
 
 
-def _phrases(part: str, said: str, low: Sequence[str], facts: Facts, language: Language, rules: Rules) -> Iterator[str]:
-    """Claims, amounts in words, addresses and instructions."""
-    listed = rules.lexicon.found(low)
-    excused = [(one.start, one.end) for one in listed if one.kind == "innocent"]
-    found = [
-        one
-        for one in listed
-        if one.kind in _NEVER_EXCUSED or not any(start <= one.start and one.end <= end for start, end in excused)
-    ]
-    for word in _HYPHENATED.findall(said):  # "gra-tis" and "fif-ty" are one word to a reader
-        found += rules.lexicon.found(compared([_HYPHEN.sub("", word)]))
-    for one in found:
-        if one.kind == "innocent":
-            continue
-        if one.kind in OWN_KINDS:
-            if one.phrase not in NO_NUMBERS[language]:
-                yield f'{one.kind}: "{one.phrase}" in {part}'
-        elif not _is_true(one.kind, facts, rules.lexicon):
+def _claims(part: str, said: str, found: Sequence[Found], facts: Facts, about: Told, rules: Rules) -> Iterator[str]:
+    """Claims that the data does not make, or that no text may repeat."""
+    excused = _excused(found, about)
+    claimed = [one for one in found if not any(start <= one.start and one.end <= end for start, end in excused)]
+    for word in _HYPHENATED.findall(said):  # "gra-tis" is one word to a reader
+        claimed += rules.lexicon.found(compared([_HYPHEN.sub("", word)]))
+    for one in claimed:
+        if one.kind not in _FINE | about.attested and not (one.kind == "discount" and facts.discounted):
             yield f'claim: {one.kind} "{one.phrase}" in {part}'
 
 
-def _is_true(kind: str, facts: Facts, lexicon: Lexicon) -> bool:
-    """Whether the catalogue itself says what the claim says."""
-    if kind not in ATTESTED:
-        return kind == "discount" and facts.discounted
-    said = (facts.name, facts.category, facts.description, facts.attributes, *facts.tags)
-    return any(one.kind == kind for words in said if words for one in lexicon.found(compared(tokens(words))))
+_FINE = frozenset({"innocent", "allowed"})
 
 
-@lru_cache(maxsize=1024)
-def _own_names(facts: Facts) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    both = (("name", name_words(facts.name)), ("brand", name_words(facts.brand or "")))
-    return tuple((what, words) for what, words in both if words)
+def _excused(found: Sequence[Found], about: Told) -> list[tuple[int, int]]:
+    """Where in a text what is said is fine as a whole."""
+    fine = _FINE | about.attested
+    return [(one.start, one.end) for one in found if one.kind in fine]
 
 
-@lru_cache(maxsize=1024)
-def _told(facts: Facts) -> frozenset[str]:
-    """The words that the catalogue uses of a product beside its names."""
-    said = (facts.category or "", facts.description or "", *facts.tags)
-    return frozenset(compared([word for words in said for word in tokens(words)]))
+def _listed(
+    said: str, raw: Sequence[str], low: Sequence[str], found: Sequence[Found], about: Told, occasions: Sequence[str]
+) -> list[Word]:
+    """The words of a part, each with the list that it stands in."""
+    idioms = {at for start, end in _excused(found, about) for at in range(start, end)}
+    words, place = list[Word](), 0
+    for at, (word, compare) in enumerate(zip(raw, low, strict=True)):
+        here = said.index(word, place)
+        starts = at == 0 or any(c in _CLAUSE_ENDS for c in said[place:here])
+        place = here + len(word)
+        kind = "slot" if word[0] == "{" else "idiom" if at in idioms else about.kind(compare, occasions)
+        if compare == "s" and raw[at - 1][0] == "{":  # "{brand}'s"
+            kind = "little"
+        if kind is None and (
+            (low[max(at - 1, 0)] in _TO and about.heads(compare))
+            or (any(pair in about.pairs for pair in pairwise(low[max(at - 1, 0) : at + 2])) and not is_number(compare))
+        ):
+            kind = "fact"  # "double cream" as the facts have it, of which "double" alone says nothing
+        words.append(Word(word, compare, kind, starts))
+    return words
 
 
-def _names(
-    part: str, said: str, raw: Sequence[str], low: Sequence[str], facts: Facts, language: Language, rules: Rules
-) -> Iterator[str]:
-    """The first brand or name that stands as words."""
-    if len(raw) != len(low):  # no letters of ours, which is refused as such
-        return
-    capital = [word != word.lower() and word[0] != "{" for word in raw]
-    amid = _amid(said, raw) if language == "en" and sum(capital) > 1 else ()
-    own = _own_names(facts)
-    own_starts = {name[0] for _, name in own}
-    for at, word in enumerate(low):
-        if word not in rules.starts and word not in own_starts:
+def _clauses(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
+    starts = [at for at, word in enumerate(words) if word.starts]
+    return (words[start:end] for start, end in pairwise([*starts, len(words)]))
+
+
+def _words(part: str, clause: Sequence[Word], about: Told) -> Iterator[str]:
+    """Words that nothing has, and what is denied of what the data does not deny."""
+    denies = False
+    for word in clause:
+        if word.kind == "idiom":
             continue
-        for what, name in own:
-            # "The Court Classic in white"
-            if what == "name" and len(name) > 1 and tuple(low[at : at + 2]) == name[:2] and all(capital[at : at + 2]):
-                yield f'name: "{" ".join(raw[at : at + 2])}" in {part}'
-                return
-        for what, name in _known(at, word, low, facts, rules):
-            size = len(name)
-            ordinary = all(each in rules.ordinary or each in _told(facts) for each in name)
-            written = capital[at] and (sum(capital[at : at + size]) > 1 or (bool(amid) and amid[at]))
-            if written or (what == "name" and size > 2) or (what == "brand" and not ordinary):
-                yield f'{what}: "{" ".join(raw[at : at + size])}" in {part}'
-                return
-    if any(amid):
-        names = {word for what, name in own if what == "name" for word in name}
-        for at, word in enumerate(low):
-            if amid[at] and word not in CAPITALS and word not in names and word not in _told(facts) and len(word) > 1:
-                yield f'name: "{raw[at]}" in {part} is in none of the facts'
-                return
+        if word.low in about.vocabulary.negators:
+            denies = True
+        elif denies and word.kind not in ("little", "slot") and word.low not in about.denied:
+            yield f'fact: "{word.raw}" in {part} is denied by no fact'
+        elif word.kind is None and not (denies and word.low in about.denied):
+            if word.low in about.brand:
+                yield f'brand: "{word.raw}" in {part}'
+            else:
+                yield f'word: "{word.raw}" in {part} is neither in the facts nor in the lexicon'
+    if denies and not any(word.low in about.denied for word in clause):
+        yield f'fact: "{_quoted(clause)}" in {part} denies what no fact denies'
 
 
-def _known(at: int, word: str, low: Sequence[str], facts: Facts, rules: Rules) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Whole names, of this product or any other, that begin with a word."""
-    for what, name in _own_names(facts):
-        if name[0] == word and tuple(low[at : at + len(name)]) == name:
-            yield what, name
-    for size in rules.starts.get(word, ()):
-        name = tuple(low[at : at + size])
-        key = " ".join(name)
-        if key in rules.known_brands:
-            yield "brand", name
-        elif key in rules.known_names:
-            yield "name", name
+def _phrases(part: str, clause: Sequence[Word], about: Told, occasions: Sequence[str]) -> Iterator[str]:
+    """What is said with words that each are fine: parts, makers, other people's opinions, moods of a product."""
+    here = about.vocabulary
+    denies = False
+    for at, word in enumerate(clause):
+        after = clause[at + 1 :]
+        if word.kind == "idiom":
+            continue
+        denies = denies or word.low in here.negators
+        if word.low in here.bound and not denies and (wrong := _unbound(clause, at, about)) is not None:
+            yield f'fact: "{_quoted(clause[at : at + 1 + wrong])}" in {part} is none'
+        if word.kind == "mood" and not about.words(word.low) and not _of_a_moment(after, about):
+            yield f'fact: "{word.raw}" in {part} is said of no time or mood'
+        beside = (
+            not denies
+            and bool(after)
+            and all(one.kind == "fact" or (one.kind == "things" and about.words(one.low)) for one in (word, after[0]))
+        )
+        if beside and not about.side_by_side(word.low, after[0].low):
+            yield f'fact: "{word.raw} {after[0].raw}" in {part} is none'
+        if word.kind == "people" or word.low in here.whose:
+            said = _says(clause, at, here.opinions)
+            if said is not None and not any(
+                said.low in here.occasions[one] for one in occasions if one in here.occasions
+            ):
+                yield f'fact: "{word.raw} … {said.raw}" in {part} speaks for others'
+
+
+def _says(clause: Sequence[Word], place: int, opinions: frozenset[str]) -> Word | None:
+    """What somebody is said to think; "friends who like it" are no such people, only those whom it may be for."""
+    relative = False
+    for word in clause[max(place - 2, 0) : place]:
+        if word.low in opinions and word.raw != clause[0].raw:
+            return word
+    for word in clause[place + 1 :]:
+        if word.low in opinions and not relative:
+            return word
+        relative = word.low in _WHO or (relative and word.low not in opinions)
+    return None
+
+
+def _unbound(clause: Sequence[Word], place: int, about: Told) -> int | None:
+    """How many words after a bound one say what no fact says; None where all is fine."""
+    word, after = clause[place], clause[place + 1 :]
+    holder = next((one.low for one in reversed(clause[:place]) if about.words(one.low)), "")
+    may = about.vocabulary.bound[word.low]
+    if word.low in about.vocabulary.places and any(one.low in about.vocabulary.together for one in clause[:place]):
+        return None
+    if after and (after[0].low in may or (word.low, after[0].low) in about.pairs):
+        return None
+    if not {"fact", "same"} & may:
+        return None if (after[0].kind if after else ".") in may else len(after[:1])
+    behind = word.low
+    for at, one in enumerate(after):
+        if one.low in may or one.kind in may or one.low in about.vocabulary.negators:  # a denial is looked at by itself
+            return None
+        is_passed = one.kind in _PASSED and not about.words(one.low)
+        bound = one.low in about.vocabulary.bound and not ("same" in may and one.low in PREPOSITIONS)
+        if is_passed and not bound and one.kind != "does":
+            behind = one.low if one.low in PREPOSITIONS else behind
+            continue
+        if is_passed:  # the next one is looked at by itself
+            fine = "fact" in may
+        else:
+            is_fact = "fact" in may and bool(about.words(one.low))
+            fine = is_fact or ("same" in may and about.follows(one.low, behind, holder))
+        return None if fine else at + 1
+    return None if {"fact", "."} & may else 0
+
+
+_PASSED = frozenset({"little", "evaluative", "does", "occasion"})
+
+
+def _of_a_moment(after: Sequence[Word], about: Told) -> bool:
+    """Whether what a mood is said of is a time, or something else than the product: "quiet mornings", "warm toast"."""
+    said_of = next((one for one in after if one.kind != "mood" and one.low not in _AND), None)
+    return said_of is not None and said_of.kind in ("moments", "people", "things") and not about.words(said_of.low)
+
+
+def _things(part: str, words: Sequence[Word], about: Told) -> Iterator[str]:
+    """Things that are not said to stand around, but to be the product, to be in it or to come as well."""
+    before = ""  # the last word but articles, things and what is said of them
+    for word, after in zip_longest(words, words[1:]):
+        if word.kind == "things" and not about.words(word.low):
+            is_full = (
+                after is not None and not after.starts and (after.low == "of" or after.kind in ("slot", "moments"))
+            )
+            if before not in about.vocabulary.places and not is_full:  # "a cup of {name}", "ein Löffel Glück"
+                yield f'fact: "{word.raw}" in {part} is no part of the product'
+        elif word.low in about.vocabulary.places or not (
+            word.kind in ("evaluative", "mood", "moments") or word.low in _ARTICLES
+        ):
+            before = word.low
+
+
+_ARTICLES = frozenset(
+    """
+    a an the your this that and or ein eine einen einem einer der die das den dem dein deine deinen deinem deiner ihr
+    ihre ihren ihrem ihrer und oder
+    """.split()  # noqa: SIM905  a list of so many literals is no easier to read
+)
+_TO = frozenset({"zum", "zur", "den"})  # "Zum Licht", of a Fahrradlicht
+_WHO = frozenset({"who", "that", "der", "die", "wer"})
+_AND = frozenset({"and", "or", "und", "oder"})
+_CLAUSE_ENDS = frozenset('.,;:!?()“”"–—…')
+
+
+def _quoted(words: Sequence[Word]) -> str:
+    return " ".join(word.raw for word in words)
+
+
+def _names(part: str, said: str, words: Sequence[Word], facts: Facts, about: Told) -> Iterator[str]:
+    """The product's name as words, or a name of anybody."""
+    own = tuple(compared(tokens(re.sub(r"\d[\d.,]*\s*\w{0,2}\b", " ", facts.name))))[:2]
+    for first, second in pairwise(words):
+        if (first.low, second.low) == own and all(word.raw != word.low for word in (first, second)):
+            yield f'name: "{first.raw} {second.raw}" in {part}'
+    if about.vocabulary.language != "en":  # German writes every noun so
+        return
+    told_so = set(
+        tokens(f"{facts.name} {facts.category} {facts.description} {' '.join(facts.tags)} {facts.attributes}")
+    )
+    for word, amid in zip(words, _amid(said, [word.raw for word in words]), strict=True):
+        if amid and word.raw not in told_so and word.raw != "I" and not about.words(word.low):
+            yield f'name: "{word.raw}" in {part} is in none of the facts'
 
 
 def _amid(said: str, raw: Sequence[str]) -> list[bool]:
@@ -345,30 +423,3 @@ def _amid(said: str, raw: Sequence[str]) -> list[bool]:
         amid.append(word[0].isupper() and not starts)
         place, starts = found + len(word), False
     return amid
-
-
-def _spoken(raw: Sequence[str], low: Sequence[str], language: Language) -> tuple[int, list[str]]:
-    """How many words are of the language, and the words that are of others only."""
-    own, strange = 0, []
-    for word in low:
-        if languages := SPOKEN.get(word):
-            if language in languages:
-                own += 1
-            else:
-                strange.append(word)
-    if language == "en":
-        strange += [word for word in raw if not word.isascii() and _UMLAUT.search(word)]
-    return own, strange
-
-
-@lru_cache(maxsize=1024)
-def _instructions(description: str) -> frozenset[tuple[str, ...]]:
-    """Runs of words of a description from where it first speaks to a writer; none where it speaks to buyers only."""
-    if not (match := _TO_A_WRITER.search(description)):
-        return frozenset()
-    start = max(description.rfind(end, 0, match.start()) for end in ".!?\n") + 1
-    return frozenset(_runs(compared(tokens(visible(description[start:])))))
-
-
-def _runs(low: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    return (tuple(low[at : at + _COPIED]) for at in range(len(low) - _COPIED + 1))

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from recsys_assets.errors import NotFoundError, RefusedError, SettingsError, StoreError
-from recsys_assets.logic.copy_facts import Facts, Language, Text, TextKey
+from recsys_assets.logic.copy_facts import Facts, Text, TextKey
 from recsys_assets.logic.copy_prompts import Outcome, Prompt, Templates, Tokens, most_tokens, prompt
 from recsys_assets.logic.copy_texts import ACCEPTED, PENDING, DayOfCopy, Missing, day_of_copy, needed
 from recsys_assets.logic.copy_validation import Rules, refusals
@@ -41,7 +41,7 @@ class CopyDesk:
     def __init__(self, lake: Lake, tuning: Tuning, settings: Settings, prompts: Path = PROMPTS) -> None:
         self._lake, self._tuning, self._settings = lake, tuning, settings
         self._templates = Templates.of(prompts)
-        self._rules: Rules | None = None
+        self._rules = Rules.of(tuning.copywriting)
 
     @property
     def writes(self) -> bool:
@@ -60,9 +60,6 @@ class CopyDesk:
             NotFoundError: the day has no plans or no catalogue.
         """
         catalog, knobs = self._lake.read(CATALOG, day), self._tuning.copywriting
-        self._rules = Rules.of(
-            knobs, catalog["brand"].drop_nulls().unique().to_list(), catalog["name"].drop_nulls().unique().to_list()
-        )
         need = needed(self._lake.read(PLANS, day))
         return day_of_copy(need, catalog, self.written(), self._refused, knobs, self.prompt_version)
 
@@ -191,7 +188,7 @@ class CopyDesk:
         rows = []
         for answer in answers:
             facts, key = about[answer.id]
-            why = self._refused(answer.text, facts, key.language) if answer.text else []
+            why = self._refused(answer.text, facts, key) if answer.text else []
             outcome = answer.outcome if answer.text is None else "refused" if why else ACCEPTED
             rows.append(
                 {
@@ -208,9 +205,8 @@ class CopyDesk:
             )  # fmt: skip
         return rows
 
-    def _refused(self, text: Text, facts: Facts, language: Language) -> list[str]:
-        assert self._rules is not None, "`of` comes first: it knows the catalogue's brands and names"
-        return refusals(text, facts, language, self._rules)
+    def _refused(self, text: Text, facts: Facts, key: TextKey) -> list[str]:
+        return refusals(text, facts, key, self._rules)
 
     def _keep(self, rows: Sequence[dict[str, Any]], day: date, part: str) -> None:
         if rows:

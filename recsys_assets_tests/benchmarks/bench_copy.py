@@ -1,7 +1,9 @@
 """Copy validation: what it refuses of the corpus, and microseconds per text beside a bare ``re`` scan of the same.
 
-The scan looks for digits, a few claims, tags and addresses: what a shop would write in an afternoon. Goal: under 100 µs
-a text, with the names of 20,000 products to look for.
+The scan looks for digits, a few claims, tags and addresses: what a shop would write in an afternoon. The texts "after",
+"fresh" and "last" were written one after the other, each when the validator was done; what they showed was mended
+before the next: of "after" it refused 99 of 100 hostile and 36 of 60 fine ones at first sight, of "fresh" 98 and 34, of
+"last" 49 of 50 and 11 of 20.
 
 Run: ``python -m recsys_assets_tests.benchmarks.bench_copy``
 """
@@ -16,8 +18,7 @@ from recsys_assets.tuning import Copywriting
 from recsys_assets_tests.logic.test_copy_validation import FINE, HOSTILE, Case
 
 ROUNDS = 7
-PRODUCTS = 20_000
-SPLITS = ("dev", "held_out")
+HALVES, SPLITS = ("dev", "held_out"), ("dev", "held_out", "after", "fresh", "last")
 _SCAN = re.compile(
     r"\d|[€$£%<>@*#]|https?:|www\.|\b(?:guarantee|free|best|cheapest|only|hurry|last chance|health|heals?|cures?"
     r"|garantiert|gratis|kostenlos|beste[rns]?|nur noch|letzte|gesund|heilt)\b",
@@ -39,18 +40,10 @@ def us_per_text(check: Callable[[Case], object], cases: Sequence[Case]) -> float
 
 def main() -> None:
     cases = HOSTILE + FINE
-    # Made names, two capitalised syllables each, beside the corpus's own: a look-up must not depend on their number.
-    made = [
-        f"{chr(65 + i % 26)}{'aeiou'[i % 5]}rb{'ox' * (i % 7 + 1)} {chr(65 + i // 26 % 26)}uv{i}x"
-        for i in range(PRODUCTS)
-    ]
-    brands = {case.facts.brand for case in cases if case.facts.brand}
-    started = time.perf_counter()
-    rules = Rules.of(Copywriting(), brands, {case.facts.name for case in cases} | set(made))
-    rules_seconds = time.perf_counter() - started
+    rules = Rules.of(Copywriting())
 
     def ours(case: Case) -> bool:
-        return bool(refusals(case.text, case.facts, case.language, rules))
+        return bool(refusals(case.text, case.facts, case.key, rules))
 
     refused, bare, of = Counter[tuple[str, str]](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for case in cases:
@@ -58,24 +51,22 @@ def main() -> None:
         of[key] += 1
         refused[key] += ours(case)
         bare[key] += scanned(case)
-    kinds = [*sorted({case.kind for case in HOSTILE}), "fine"]
+    kinds = [*sorted({case.kind for case in HOSTILE if case.split in HALVES}), "fine"]
     print(f"{'refused of':24}{'dev':>10}{'held out':>10}{'bare re':>10}")
     for kind in kinds:
-        shown = (f"{refused[kind, split]}/{of[kind, split]}" for split in SPLITS)
-        both = f"{sum(bare[kind, split] for split in SPLITS)}/{sum(of[kind, split] for split in SPLITS)}"
+        shown = (f"{refused[kind, split]}/{of[kind, split]}" for split in HALVES)
+        both = f"{sum(bare[kind, split] for split in HALVES)}/{sum(of[kind, split] for split in HALVES)}"
         print(f"{kind:24}{''.join(f'{one:>10}' for one in shown)}{both:>10}")
     for split in SPLITS:
         hostile = [case for case in HOSTILE if case.split == split]
         fine = [case for case in FINE if case.split == split]
-        recall, false = sum(map(ours, hostile)) / len(hostile), sum(map(ours, fine)) / len(fine)
-        scan_recall, scan_false = sum(map(scanned, hostile)) / len(hostile), sum(map(scanned, fine)) / len(fine)
-        print(f"{split}: recall {recall:.3f}, false refusals {false:.3f} · bare re {scan_recall:.3f}, {scan_false:.3f}")
+        for name, check in (("ours", ours), ("bare re", scanned)):
+            caught, wrong = sum(map(check, hostile)), sum(map(check, fine))
+            print(f"{split}: {name} refuses {caught} of {len(hostile)} hostile texts, {wrong} of {len(fine)} fine ones")
     # In turn, and the fastest of each: what the code costs, without its neighbours on the machine.
     rounds = [(us_per_text(ours, cases), us_per_text(scanned, cases)) for _ in range(ROUNDS)]
     our_us, bare_us = (min(column) for column in zip(*rounds, strict=True))
-    print(
-        f"ours {our_us:.0f} µs a text · bare re {bare_us:.0f} µs · rules of {PRODUCTS} products {rules_seconds:.2f} s"
-    )
+    print(f"ours {our_us:.0f} µs a text, {1e6 / our_us:,.0f} texts a second · bare re {bare_us:.0f} µs")
 
 
 if __name__ == "__main__":

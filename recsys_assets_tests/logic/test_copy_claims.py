@@ -1,17 +1,17 @@
 import pytest
 
-from recsys_assets.logic.copy_claims import ATTESTED, CLAIMS, INNOCENT, claim_phrases
+from recsys_assets.logic.copy_claims import ATTESTED, CLAIMS, claim_phrases
 from recsys_assets.logic.copy_facts import LANGUAGES
 from recsys_assets.logic.copy_words import Lexicon, compared, tokens, visible
 
 
 def kinds(words: str, more: tuple[str, ...] = (), allowed: tuple[str, ...] = ()) -> set[str]:
     found = Lexicon.of(claim_phrases(more, allowed)).found(compared(tokens(visible(words))))
-    excused = [(one.start, one.end) for one in found if one.kind == "innocent"]
+    excused = [(one.start, one.end) for one in found if one.kind == "allowed"]
     return {
         one.kind
         for one in found
-        if one.kind != "innocent" and not any(start <= one.start and one.end <= end for start, end in excused)
+        if one.kind != "allowed" and not any(start <= one.start and one.end <= end for start, end in excused)
     }
 
 
@@ -57,13 +57,8 @@ def test_a_claim_is_found_by_its_kind(words: str, kind: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "feel free to look",
-        "your best friend",
-        "best enjoyed cold",
-        "at its best",
         "a must-have",
         "it may delight",
-        "schmeckt am besten kalt",
         "Verschenken",
         "ein leichter Wein",
         "hands-free",
@@ -101,7 +96,7 @@ def test_an_empty_phrase_refuses_nothing() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_kind_has_phrases_in_every_language(language: str) -> None:
-    assert all(by_language[language] for by_language in (*CLAIMS.values(), INNOCENT))  # type: ignore[index]
+    assert all(by_language[language] for by_language in CLAIMS.values())  # type: ignore[index]
 
 
 @pytest.mark.parametrize("phrase", sorted({one for ones in CLAIMS.values() for each in ones.values() for one in each}))

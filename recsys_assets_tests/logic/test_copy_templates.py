@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_assets.logic.copy_facts import INTENTS, LANGUAGES, TRIGGERS, Facts, Intent, Language, Text, Trigger
+from recsys_assets.logic.copy_facts import INTENTS, LANGUAGES, TRIGGERS, Facts, Intent, Language, Text, TextKey, Trigger
 from recsys_assets.logic.copy_templates import DISCOUNTED, TEMPLATES, price_text, render, slot_values, template
 from recsys_assets.logic.copy_validation import Rules, refusals
 from recsys_assets.tuning import Copywriting
 
 NBSP = "\N{NO-BREAK SPACE}"
-RULES = Rules.of(Copywriting(), [], [])
+RULES = Rules.of(Copywriting())
 
 
 def test_there_is_a_template_for_everything() -> None:
@@ -26,7 +26,7 @@ def test_every_template_passes_what_a_model_has_to_pass(
 ) -> None:
     text = template(language, intent, trigger, discounted=discounted)
     facts = Facts("p1", "A Name That Is Rather Long For A Shop, With a Size of 1000 ml", discounted=discounted)
-    assert refusals(text, facts, language, RULES) == []
+    assert refusals(text, facts, TextKey(intent, "similar_owned", "friendly", language, "1"), RULES) == []
     assert "{" not in text.headline + text.call_to_action  # names of any length stand in sentences only
 
 
