@@ -141,7 +141,7 @@ ITEM_STATS = Table(
         "price_tier": pl.String(),
         **cols.counts("purchases", "buyers", "units", "views", "carts", "returns", "recent_buyers", "recent_purchases"),
         **cols.counts("recent_units", "lookers", "recent_lookers"),  # lookers: people who looked at it
-        "trend": cols.SHARE,  # recent purchases per day over those of the window before; null where none before
+        "trend": cols.SHARE,  # recent purchases per day over those of the days before; null where none before
         "view_to_cart": cols.SHARE,
         "cart_to_purchase": cols.SHARE,
         "return_rate": cols.SHARE,
@@ -166,7 +166,7 @@ USER_PROFILES = Table(
         "orders": cols.COUNT,
         "purchases": cols.COUNT,  # lines bought
         **cols.counts("unique_items", "units"),
-        "lifetime_value_micros": cols.MONEY,  # bought less returned
+        "lifetime_value_micros": cols.MONEY,  # bought less returned; null where no price is known
         "average_item_price_micros": cols.MONEY,
         "first_purchase_date": cols.DAY,
         "last_purchase_date": cols.DAY,
@@ -178,7 +178,7 @@ USER_PROFILES = Table(
         "favourite_season": pl.String(),
         "orders_per_30_days": cols.SHARE,
         "return_rate": cols.SHARE,
-        "click_rate": cols.SHARE,  # clicks per impression
+        "click_rate": cols.SHARE,  # share of impressions that were clicked
         "conversion_rate": cols.SHARE,  # share of sessions that bought
         "average_session_seconds": cols.SHARE,
     },

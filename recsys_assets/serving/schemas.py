@@ -171,7 +171,7 @@ class Profile(Answered):
     purchases: int | None = Field(description="Lines bought.")
     unique_items: int | None
     units: int | None
-    lifetime_value: Price = Field(description="Bought less returned.")
+    lifetime_value: Price = Field(description="Bought less returned; null where no price is known.")
     average_item_price: Price
     first_purchase_date: date | None
     last_purchase_date: date | None
@@ -183,7 +183,7 @@ class Profile(Answered):
     favourite_season: str | None
     orders_per_30_days: float | None
     return_rate: float | None
-    click_rate: float | None = Field(description="Clicks per impression.")
+    click_rate: float | None = Field(description="Share of impressions that were clicked.")
     conversion_rate: float | None = Field(description="Share of sessions that bought.")
     average_session_seconds: float | None
 

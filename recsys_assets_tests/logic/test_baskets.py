@@ -128,7 +128,7 @@ events_drawn = st.lists(
         st.sampled_from(["ann", "bob", "Zoë >,\"' 1"]),
         st.sampled_from(["rye", "oat", "tea", "pan", "odd"]),
         st.integers(0, 4),
-        st.sampled_from(["purchase", "purchase", "view", "add_to_cart"]),
+        st.sampled_from(["purchase", "purchase", "view", "add_to_cart", "remove_from_cart", "return"]),
         st.sampled_from([0, 1, 2]),
         st.sampled_from([None, "1", "2"]),
         st.sampled_from([0.0, 1.0, 3.0]),

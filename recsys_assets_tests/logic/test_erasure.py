@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_assets.logic.erasure import PERSON_COLUMNS, PERSONAL, Gone, gone, person_columns, touched, without
-from recsys_assets.tables import CLEAN_EVENTS, IDENTITIES, INTERACTIONS, LANDING_USERS, TABLES, USERS
+from recsys_assets.tables import CLEAN_EVENTS, IDENTITIES, INTERACTIONS, LANDING_USERS, SESSIONS, TABLES, USERS
 from recsys_assets_tests.models.builders import event, events, rows
 
 DAY = date(2024, 5, 10)
@@ -77,6 +77,13 @@ def test_what_was_made_of_the_user_and_the_erased_device_goes_and_what_the_user_
     assert (left["person_key"].to_list(), told) == (["v"], {"u": 1})
     said = rows(USERS, [{"person_key": "u"}])
     assert without(said, USERS, who) == (said, {})
+
+
+def test_a_visit_goes_with_either_of_its_keys() -> None:
+    visits = rows(SESSIONS, [{"person_key": "u", "anon_key": "c"}, {"person_key": "v"}])
+    for asked in ({"u"}, {"c"}):
+        left, told = without(visits, SESSIONS, gone(pairs(), asked))
+        assert (left["person_key"].to_list(), told) == (["v"], {next(iter(asked)): 1})
 
 
 def test_users_files_lose_the_person_and_keep_rows_that_name_nobody() -> None:

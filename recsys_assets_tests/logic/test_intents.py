@@ -85,6 +85,15 @@ def test_the_cycle_counts_from_the_last_time_and_another_person_does_not_count()
     assert intents(given_rows, cycles({"rye": 10.0})) == ["explore", "replenish", "replenish", "explore"]
 
 
+def test_what_was_given_back_and_is_bought_again_is_no_replenishment() -> None:
+    bought = [did("ann", "rye", 0), did("ann", "rye", 5)]
+    for number, again in ((3, "explore"), (5, "explore"), (6, "replenish")):
+        back = did("ann", "rye", number, "return", quantity=-1)
+        assert intents([*bought, back], cycles({"rye": 14.0})) == ["explore", again]
+    kept = [did("ann", "rye", 0), did("ann", "rye", 1), did("ann", "rye", 2, "return", quantity=-1)]
+    assert intents([*kept, did("ann", "rye", 5)], cycles({"rye": 14.0}))[-1] == "replenish"
+
+
 def test_gift_is_a_product_whose_words_say_so() -> None:
     assert intents([did("ann", "card", 0)]) == ["gift"]
     other = Tuning(planner=Planner(gift_words=("bread",)))
@@ -183,6 +192,14 @@ def test_what_was_bought_since_lies_in_no_cart() -> None:
     assert triggers(given_rows) == ["in-cart", "on-page"]
     again = did("ann", "lid", 15, "add_to_cart")
     assert triggers([*given_rows, again]) == ["in-cart", "in-cart"]
+
+
+def test_what_was_taken_out_of_the_cart_lies_in_none() -> None:
+    cart, out = did("ann", "lid", 0, "add_to_cart", at=1), did("ann", "lid", 1, "remove_from_cart")
+    assert triggers([cart, did("ann", "lid", 2)]) == ["in-cart"]
+    assert triggers([cart, out, did("ann", "lid", 2)]) == ["on-page"]
+    assert triggers([cart, out | {"product_id": "mid"}, did("ann", "lid", 2)]) == ["in-cart"]
+    assert triggers([cart, out, did("ann", "lid", 1, "add_to_cart", at=900), did("ann", "lid", 2)]) == ["in-cart"]
 
 
 def test_companions_are_bought_together_more_often_than_by_chance() -> None:

@@ -99,6 +99,10 @@ def test_looks_of_the_last_fortnight_are_told_apart() -> None:
     made = states_of([*ANN, *looks], 20)
     ann = person(made, "ann")
     assert (ann["_looked"], ann["_carted"], ann["_open_cart"]) == (4, 2, 1)
+    taken_out = did("ann", "dear", 20, "remove_from_cart", at=9)
+    assert person(states_of([*ANN, *looks, taken_out], 20), "ann")["_open_cart"] == 0
+    tomorrow = taken_out | {"event_date": day(21)}
+    assert person(states_of([*ANN, *looks, tomorrow], 20), "ann")["_open_cart"] == 1
     assert (ann["_look_days"], ann["_look_since"]) == (3, 0)
     assert ann["_look_gift"] == 1 / 4
     assert ann["_look_known"] == 2 / 4  # rye and lids had been bought

@@ -93,6 +93,17 @@ def test_rows_come_in_the_order_of_the_days_and_then_of_the_parts(lake: Lake) ->
     assert found["event_date"].to_list() == [TUESDAY, TUESDAY, MONDAY, MONDAY]
 
 
+def test_a_part_that_is_too_old_for_a_column_has_nulls_in_it(lake: Lake) -> None:
+    """Days that were written before a table got a column are still read."""
+    old = Table(DELIVERY_AUDIT.name, "daily", (), dict(list(DELIVERY_AUDIT.columns.items())[:-1]), "")
+    new = DELIVERY_AUDIT.empty().clear(1)
+    lake.write(old, MONDAY, new.select(list(old.columns)))
+    lake.write(DELIVERY_AUDIT, TUESDAY, new)
+    assert lake.read(DELIVERY_AUDIT, MONDAY).equals(new)
+    both = lake.scan(DELIVERY_AUDIT, [MONDAY, TUESDAY]).collect()
+    assert (both.height, both.schema) == (2, new.schema)
+
+
 def test_a_row_of_another_day_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="2017-01-04"):
         Lake(tmp_path).write_daily(DELIVERY_AUDIT, [MONDAY], audit((WEDNESDAY, "a", 1)))
