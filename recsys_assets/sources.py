@@ -7,3 +7,6 @@ MEMBERS = ("als", "item_cf", "popularity", "personal", "linear", "transitions", 
 # comes to it comes last.
 PINNED = "pinned"
 SOURCES = (PINNED, *MEMBERS)
+
+# By what a product is like another one; in Redis by place, as above.
+SIMILAR_SOURCES = ("purchases", "views", "content")

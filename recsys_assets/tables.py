@@ -338,10 +338,11 @@ SIMILAR_ITEMS = Table(
         "rank": pl.Int64(),
         "similar_product_id": pl.String(),
         "score": cols.SCORE,
-        "confidence": cols.SCORE,  # share of the product's buyers who bought the other too
+        "confidence": cols.SCORE,  # share of the product's buyers (or lookers) who took the other too; null of content
         "price_micros": cols.MONEY,
+        **cols.texts("source"),  # purchases / views / content
     },
-    "Products bought by the same people.",
+    "Products bought, or looked at, by the same people, else described alike; `source` says which.",
 )
 NEXT_ITEMS = Table(  # a score is the strength of the rule; rules of several products add up
     "next_items",

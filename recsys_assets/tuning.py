@@ -93,6 +93,10 @@ class ItemCf(_Knobs):
 
     neighbours: int = Field(100, ge=1, le=2000, description="kept per product")
     popularity_exponent: float = Field(0.25, ge=0, le=1, description="how far a product's buyers are divided out")
+    signals: Literal["both", "purchases", "views"] = Field(
+        "both",
+        description="what makes neighbours: purchases, and looks at the rest; purchases alone; all that is taken",
+    )
     spending_weighted: bool = Field(False, description="weigh a product by its price against the person's usual one")
 
 
@@ -387,6 +391,11 @@ class Tuning(_Knobs):
     served_list_size: int = Field(50, ge=20, le=1000, description="products per person in Redis")
     served_new_at_least: int = Field(20, ge=0, description="of these, not yet bought")
     similar_items: int = Field(20, ge=1, le=500, description="kept per product")
+    similar_sources: tuple[Literal["purchases", "views", "content"], ...] = Field(
+        ("purchases", "views", "content"),
+        min_length=1,
+        description="by what products are similar, one after the other until enough are",
+    )
     next_items: int = Field(20, ge=1, le=500, description="products taken after a product that are kept, per product")
     popular_items: int = Field(100, ge=50, le=5000, description="kept overall and per category")
     model_weights: ModelWeights = ModelWeights()

@@ -81,7 +81,8 @@ def generation(keys: list[str], products: int = 1_000) -> Frames:
     )
     return Frames(
         filled(LISTS, lists),
-        filled(SIMILAR_ITEMS, ranked.rename({"_other": "similar_product_id"}).with_columns(confidence=pl.lit(0.25))),
+        filled(SIMILAR_ITEMS, ranked.rename({"_other": "similar_product_id"}).with_columns(
+            confidence=pl.lit(0.25), source=pl.lit("purchases"))),
         filled(NEXT_ITEMS, ranked.rename({"_other": "next_product_id"})),
         filled(POPULAR_ITEMS, pl.concat(popular).join(facts.select("product_id", price_micros="unit_price_micros"),
                                                       on="product_id", maintain_order="left")),

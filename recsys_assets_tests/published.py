@@ -66,7 +66,7 @@ def frames(keys: list[str], products: tuple[str, ...] = ("a", "b", ODD)) -> Fram
         {"category": c, "rank": n, "product_id": p, "score": 1.0, "buyers": 9, "price_micros": 10, "reason": "Popular"}
         for c in ("", "x") for n, p in ranked
     ]  # fmt: skip
-    similar = [{"product_id": "a", "rank": 1, "similar_product_id": "b", "score": 0.5}]
+    similar = [{"product_id": "a", "rank": 1, "similar_product_id": "b", "score": 0.5, "source": "content"}]
     following = [{"product_id": "b", "rank": 1, "next_product_id": "a", "score": 0.25}]
     catalog = [{"product_id": p, "category": "x > y", "unit_price_micros": 10, "in_stock": True} for p in products]
     return Frames(

@@ -31,7 +31,7 @@ from recsys_assets.importers.mapping import MappingFile
 from recsys_assets.logic import reason_texts
 from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.emails import Offer, Order, Sender, environment, variables
-from recsys_assets.serving.recommendations import CART_REASON, SESSION_REASON, SIMILAR_REASON
+from recsys_assets.serving.recommendations import CART_REASON, SESSION_REASON
 from recsys_assets.settings import CHECKOUT, Home, HomeConfig
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.postgres import Postgres
@@ -326,7 +326,7 @@ REASONS = [
     re.compile(re.escape(words).replace(r"\{\}", ".+"))
     for words in (
         *(words for name, words in vars(reason_texts).items() if name.isupper()),
-        CART_REASON, SESSION_REASON, SIMILAR_REASON,
+        CART_REASON, SESSION_REASON, *reason_texts.SIMILAR_BY.values(),
     )
 ]  # fmt: skip
 

@@ -119,9 +119,15 @@ def similar_items(
         train = Interactions.from_frame(lake.read(INTERACTIONS, day), model.product_ids)
         listable = np.isin(model.product_ids, np.array(recommendable(shop, day), dtype=np.str_))
         facts = lake.read(CATALOG, day)
-        frame = similar(model, train, listable, facts, shop.tuning)
+        frame = similar(model, train, listable, facts, shop.tuning, shop.settings.threads)
         lake.write(SIMILAR_ITEMS, day, frame)
-        yield dg.MaterializeResult(metadata=metadata(frame.height, products=frame["product_id"].n_unique()))
+        yield dg.MaterializeResult(
+            metadata=metadata(
+                frame.height,
+                products=frame["product_id"].n_unique(),
+                sources=dict(frame["source"].value_counts().sort("source").iter_rows()),
+            )
+        )
         seen = suites.beside(frame, facts, "similar_product_id")
         yield suite_result(shop, "similar_items", "similar_items_are_whole", seen, suites.similar_items(), str(day))
 

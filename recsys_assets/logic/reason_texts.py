@@ -10,4 +10,9 @@ CATEGORY_OWNED = "You bought {} {} of {}"
 POPULAR = "Bought by {} {} in the last {}"
 LOOKED_AT = "Looked at by {} {} in the last {}"
 PINNED = "Chosen by the shop"
+SIMILAR_BY = {  # of what stands beside a product, by `sources.SIMILAR_SOURCES`
+    "purchases": "Bought by the same people",
+    "views": "Looked at by the same people",
+    "content": "Much alike by its description",
+}
 TASTE = "Picked from what people with your taste buy"

@@ -10,6 +10,7 @@ from implicit.nearest_neighbours import all_pairs_knn
 from recsys_assets.models.base import Arrays, Floats, Interactions, Matrix, names, tastes
 
 Weighting = Literal["cosine", "l1", "bm25"]
+Signals = Literal["both", "purchases", "views"]
 
 
 class ItemCf:
@@ -25,6 +26,9 @@ class ItemCf:
     who took little more than those who took much; ``bm25`` lets a taste saturate, and damps those who took much
     (Robertson and Zaragoza 2009, k1 1.2, b .75).
 
+    ``signals`` says what makes neighbours: ``purchases`` alone (co-purchase); ``views``, by which whatever a person
+    bought or looked at counts once (co-view); or ``both``: purchases, and looks at the rest, as much as they weigh.
+
     With ``spending_weighted`` a taste also counts by the price paid against the person's usual price, from a quarter
     to four times.
     """
@@ -39,6 +43,7 @@ class ItemCf:
         popularity_exponent: float = 0.25,
         spending_weighted: bool = False,
         weighting: Weighting = "cosine",
+        signals: Signals = "both",
         threads: int = 0,
     ) -> None:
         self.purchase_weight = purchase_weight
@@ -46,6 +51,7 @@ class ItemCf:
         self.popularity_exponent = popularity_exponent
         self.spending_weighted = spending_weighted
         self.weighting = weighting
+        self.signals = signals
         self._threads = threads
 
     @property
@@ -57,6 +63,7 @@ class ItemCf:
             "popularity_exponent": self.popularity_exponent,
             "spending_weighted": self.spending_weighted,
             "weighting": self.weighting,
+            "signals": self.signals,
         }
 
     def fit(self, train: Interactions) -> None:
@@ -99,7 +106,12 @@ class ItemCf:
         )
 
     def _tastes(self, history: Interactions) -> Matrix:
-        made = tastes(history, self.purchase_weight)
+        if self.signals == "views":
+            made = sp.csr_matrix(history.weights.astype(np.bool_), dtype=np.float32)
+        elif self.signals == "purchases":
+            made = history.frequency.log1p()
+        else:
+            made = tastes(history, self.purchase_weight)
         if self.spending_weighted:
             spending = history.spending.copy()
             spending.data = np.clip(spending.data, 0.25, 4.0)

@@ -27,7 +27,13 @@ RECOMMENDATIONS = _LIST | {
     },
     "processing_time_ms": 2.104,
 }  # fmt: skip
-SIMILAR_ITEMS = {"item_id": "995242", "similar_items": [_ITEM], "processing_time_ms": 0.973}
+SIMILAR_ITEMS = {
+    "item_id": "995242",
+    "similar_items": [
+        _ITEM | {"recommendation_reason": reason_texts.SIMILAR_BY["purchases"], "model_source": "similar"},
+    ],
+    "processing_time_ms": 0.973,
+}
 POPULAR_ITEMS = {
     "category": "Grocery",
     "popular_items": [

@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.blending import Product, listed
+from recsys_assets.logic.reason_texts import SIMILAR_BY
 from recsys_assets.serving.pointer import POSTGRES_DOWN, REDIS_DOWN, Live, Pool, fetch, trusted
-from recsys_assets.sources import SOURCES
+from recsys_assets.sources import SIMILAR_SOURCES, SOURCES
 from recsys_assets.stores.cache import (
     VERSION_KEY,
     list_key,
@@ -265,6 +266,15 @@ def _with_sources(columns: dict[str, Any] | None) -> Sequence[Product]:
     return listed(columns | {"source": names})
 
 
+def _similar(columns: dict[str, Any] | None) -> Sequence[Product]:
+    """Products beside another, each with its reason; ``like`` is by what. An older program knew purchases alone."""
+    if not columns:
+        return []
+    like = [SIMILAR_SOURCES[place or 0] for place in columns.get("source") or [0] * len(columns["id"])]
+    sources = ["content" if one == "content" else "similar" for one in like]
+    return listed(columns | {"like": like, "source": sources, "reason": [SIMILAR_BY[one] for one in like]})
+
+
 def _near(value: dict[str, Any]) -> Near:
     following = value["next"] or {"id": (), "score": ()}
-    return Near(listed(value["similar"], source="similar"), list(zip(following["id"], following["score"], strict=True)))
+    return Near(_similar(value["similar"]), list(zip(following["id"], following["score"], strict=True)))

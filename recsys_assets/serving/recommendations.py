@@ -28,7 +28,6 @@ from recsys_assets.tuning import Tuning
 
 __all__ = ["Answer", "Breaker", "Reader", "Wanted"]
 
-SIMILAR_REASON = "Bought by the same people"
 CART_REASON = "Goes with what is in your cart"
 SESSION_REASON = "Often taken after what you looked at"
 
@@ -158,7 +157,7 @@ class Reader:
             raise ProblemError(503, "Stores away", "Neither Redis nor Postgres answers, and nothing else knows this.")
         if product_id not in facts:
             return None
-        known = [_with_facts(product, facts) | {"reason": SIMILAR_REASON} for product in near]
+        known = [_with_facts(product, facts) for product in near]
         return list(Filters(changes=live.changes).passed(known))
 
     async def _answers(self, live: Live, askers: Sequence[tuple[str, ...]], wanted: Wanted) -> list[Answer]:
@@ -189,7 +188,12 @@ class Reader:
         near = found.near
         product = wanted.product_id
         similar = list(near[product].similar) if product in near else []
-        pairs = {name: [(p["id"], p["score"]) for p in near[name].similar] for name in wanted.cart if name in near}
+        # What is described alike takes the place of what is in the cart, and goes with nothing.
+        pairs = {
+            name: [(p["id"], p["score"]) for p in near[name].similar if p["like"] == "purchases"]
+            for name in wanted.cart
+            if name in near
+        }
         complements = summed(dict.fromkeys(pairs, 1.0), pairs)[:CONSIDERED]
         rules = {name: beside.following for name, beside in near.items()}
         session = summed(asked(wanted.recent), rules)[:CONSIDERED]
@@ -206,7 +210,7 @@ class Reader:
         kinds = {name: fact.category for name, fact in facts.items()}
         complements = other_kinds_first(complements, kinds, {kinds.get(name) for name in wanted.cart})
         parts = [
-            (BESIDE, [_with_facts(p, facts) | {"reason": SIMILAR_REASON} for p in similar]),
+            (BESIDE, [_with_facts(p, facts) for p in similar]),
             (BESIDE, [_made(pair, facts, CART_REASON, "similar") for pair in complements]),
         ]
         seen = facts.get(product or "")

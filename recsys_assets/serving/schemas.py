@@ -126,11 +126,20 @@ class Item(Answered):
     item_price: Price
 
 
+class SimilarItem(Item):
+    """One product like another."""
+
+    recommendation_reason: str = Field(description="By what it is like the other.")
+    model_source: Literal["similar", "content"] = Field(
+        description="similar: enough people took both; content: the catalogue describes both alike."
+    )
+
+
 class SimilarItemsAnswer(Answered):
-    """Products bought by the same people, best first."""
+    """Products bought, or looked at, by the same people, then those that the catalogue describes alike; best first."""
 
     item_id: str = Field(description="As asked.")
-    similar_items: list[Item]
+    similar_items: list[SimilarItem]
     processing_time_ms: Milliseconds
 
 

@@ -64,7 +64,7 @@ def item(product: Product) -> dict[str, Any]:
 
 
 def recommendation(product: Product) -> dict[str, Any]:
-    """Schema Recommendation."""
+    """Schemas Recommendation and SimilarItem."""
     return item(product) | {
         "recommendation_reason": product["reason"],
         "model_source": product["source"],

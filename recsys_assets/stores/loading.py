@@ -17,7 +17,7 @@ Piece = TypeVar("Piece")
 TABLES = (
     "lists", "similar_items", "next_items", "popular_items", "products", "profiles", "plans", "copy_texts",
 )  # fmt: skip
-_SIMILAR = ["product_id", "rank", "similar_product_id", "score", "confidence", "price_micros"]
+_SIMILAR = ["product_id", "rank", "similar_product_id", "score", "confidence", "price_micros", "source"]
 _NEXT = ["product_id", "rank", "next_product_id", "score"]
 _POPULAR = ["category", "rank", "product_id", "score", "buyers", "price_micros", "reason"]
 _PRODUCTS = [

@@ -10,7 +10,7 @@ from recsys_assets.columns import MEMBERS
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.hashing import in_order
 from recsys_assets.logic.recommendation_ids import recommendation_id
-from recsys_assets.sources import SOURCES
+from recsys_assets.sources import SIMILAR_SOURCES, SOURCES
 from recsys_assets.stores.cache import list_key, near_key, plan_key, popular_key, product_key
 from recsys_assets.tables import (
     CATALOG,
@@ -318,13 +318,18 @@ def cached_products(products: pl.DataFrame, generation: int) -> Iterator[tuple[s
 
 def cached_near(similar: pl.DataFrame, following: pl.DataFrame, generation: int) -> Iterator[tuple[str, str]]:
     """Key and JSON of each product that has any: what is similar to it, and what is taken after it."""
+    places = pl.col("source").replace_strict(SIMILAR_SOURCES, range(len(SIMILAR_SOURCES)), return_dtype=pl.Int16)
     parts = [
         part.sort("product_id", "rank")
         .group_by("product_id", maintain_order=True)
         .agg(columns)
         .select("product_id", _columns(*columns).alias(name))
         for name, part, columns in (
-            ("similar", similar, ("similar_product_id", "score", "confidence")),
+            (
+                "similar",
+                similar.with_columns(places.alias(SOURCE)),
+                ("similar_product_id", "score", "confidence", SOURCE),
+            ),
             ("next", following, ("next_product_id", "score")),
         )
     ]

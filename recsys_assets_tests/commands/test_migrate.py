@@ -83,8 +83,9 @@ def view(file: str, name: str) -> str:
 
 
 BACK_TO_7 = f"""
-    DROP VIEW live_offers, live_copy, live_plans, live_lists, current_products, live_products;
+    DROP VIEW live_offers, live_copy, live_plans, live_lists, live_similar_items, current_products, live_products;
     ALTER TABLE lists DROP COLUMN model_sources, DROP COLUMN owned, DROP COLUMN withheld, DROP COLUMN tiers;
+    ALTER TABLE similar_items DROP COLUMN source;
     ALTER TABLE products DROP COLUMN not_recommendable, DROP COLUMN price_tier;
     DROP TABLE plans, copy_texts;
     ALTER TABLE generations DROP COLUMN planning;

@@ -141,6 +141,84 @@ def test_similar_items_count_common_buyers() -> None:
     assert one_out.is_empty()
 
 
+def looked_at(pairs: list[tuple[str, str]]) -> pl.DataFrame:
+    """Table INTERACTIONS of (person, product) that were looked at and not bought."""
+    nothing = [pl.lit(0, pl.Int64).alias(name) for name in ("frequency_micros", "purchases", "units", "spend_micros")]
+    return bought([(person, product, 1) for person, product in pairs]).with_columns(*nothing)
+
+
+def described_alike() -> tuple[ItemCf, Interactions, pl.DataFrame]:
+    """Seven people buy a and b; six of them look at c; nobody has seen d and e. a and d, c and e are of one kind."""
+    frame = pl.concat(
+        [
+            bought([(person, product, 1) for person in PEOPLE for product in "ab"]),
+            looked_at([(person, "c") for person in PEOPLE[1:]]),
+        ]
+    )
+    shop = Interactions.from_frame(frame, np.array(list("abcd")))  # e has no column: content is not a member
+    model = ItemCf()
+    model.fit(shop)
+    return model, shop, catalog({"a": "Tea > Black", "d": "Tea > Black", "b": "Tea", "c": "Pot", "e": "Pot"})
+
+
+def test_what_too_few_bought_has_neighbours_by_looks_and_by_description() -> None:
+    model, shop, facts = described_alike()
+    made = similar_items(model, shop, np.ones(4, dtype=bool), facts, Tuning())
+    assert made.equals(SIMILAR_ITEMS.conform(made))
+    beside = {
+        product: [
+            (row[0], row[1]) for row in made.filter(product_id=product).select("similar_product_id", "source").rows()
+        ]
+        for product in "abcde"
+    }
+    assert beside["a"][:2] == [("b", "purchases"), ("c", "views")]
+    assert ("d", "content") in beside["a"]  # of its kind, and new
+    assert [one for one in beside["c"] if one[1] == "views"] == [("a", "views"), ("b", "views")]
+    assert beside["d"][0] == ("a", "content")  # nobody has seen it
+    assert beside["e"] == [("c", "content")]
+    assert made.filter(source="views")["confidence"].to_list() == pytest.approx([6 / 7, 6 / 7, 1, 1])
+    assert made.filter(source="content")["confidence"].null_count() == made.filter(source="content").height
+    for product in "abcde":
+        own = made.filter(product_id=product)
+        assert own["rank"].to_list() == list(range(1, own.height + 1))
+        assert own["score"].is_sorted(descending=True)
+        assert own["score"][0] == 1
+        assert own["score"].min() > 0  # type: ignore[operator]  # there is one
+
+
+@pytest.mark.parametrize(
+    ("knobs", "sources"),
+    [
+        ({"similar_sources": ("purchases",)}, {"purchases"}),
+        ({"similar_sources": ("views",)}, {"views"}),
+        ({"similar_sources": ("content",)}, {"content"}),
+        ({"similar_sources": ("content", "views")}, {"content", "views"}),
+        ({"k_anonymity": 7}, {"purchases", "content"}),  # six people looked at c
+        ({"k_anonymity": 8}, {"content"}),
+    ],
+)
+def test_the_shop_says_by_what_products_are_similar(knobs: dict[str, object], sources: set[str]) -> None:
+    model, shop, facts = described_alike()
+    made = similar_items(model, shop, np.ones(4, dtype=bool), facts, Tuning.model_validate(knobs))
+    assert set(made["source"]) == sources
+    order = list(knobs.get("similar_sources", ("purchases", "views", "content")))  # type: ignore[call-overload]  # words
+    for product in "abcde":
+        own = made.filter(product_id=product)
+        places = [order.index(source) for source in own["source"]]
+        assert places == sorted(places)
+        assert own["score"].is_sorted(descending=True)
+
+
+def test_a_product_that_may_not_be_listed_is_nobodys_neighbour() -> None:
+    model, shop, facts = described_alike()
+    out = facts.with_columns(
+        not_recommendable=pl.when(pl.col("product_id").is_in(["a", "e"])).then(pl.lit("banned")).otherwise(None)
+    )
+    made = similar_items(model, shop, np.array([False, True, True, True]), out, Tuning())
+    assert not {"a", "e"} & {*made["product_id"], *made["similar_product_id"]}
+    assert made.height > 0
+
+
 def test_sizes_of_one_shirt_do_not_crowd_similar_items() -> None:
     """Everybody buys two shirts in three sizes, and a cap; L was bought by one person less."""
     sizes = ["S1", "M1", "L1", "S2", "M2", "L2", "cap"]

@@ -1,11 +1,12 @@
 """Neighbours of a product by each weighting, written out."""
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.sparse import csr_matrix
 
 from recsys_assets.models.base import Interactions
-from recsys_assets.models.item_cf import ItemCf, Weighting
+from recsys_assets.models.item_cf import ItemCf, Signals, Weighting
 from recsys_assets_tests.models.builders import answer, bought, checkerboard
 
 # p took a and b, q took a, b and c: a taste is ln 2 wherever there is one.
@@ -55,3 +56,22 @@ def test_the_planted_product_comes_first(weighting: Weighting) -> None:
     scores = model.scores(shop)
     scores[shop.owned.toarray() > 0] = -np.inf
     assert scores.argmax(axis=1).tolist() == [answer(person) for person in range(len(shop.person_keys))]
+
+
+def test_neighbours_by_purchases_by_looks_or_by_both() -> None:
+    """p and q buy a and b; p and r look at c: c is near what p bought by looks alone."""
+    frame = bought([("p", "a", 1), ("p", "b", 1), ("q", "a", 1), ("q", "b", 1), ("p", "c", 1), ("r", "c", 1)])
+    nothing = [
+        pl.when(pl.col("product_id") == "c").then(0).otherwise(name).alias(name)
+        for name in ("frequency_micros", "purchases", "units")
+    ]
+    shop = Interactions.from_frame(frame.with_columns(*nothing))
+
+    def near(signals: Signals) -> dict[str, float]:
+        model = ItemCf(signals=signals, popularity_exponent=0.0)
+        model.fit(shop)
+        return dict(zip(shop.product_ids.tolist(), model.similarity.toarray()[0].round(3).tolist(), strict=True))
+
+    assert near("purchases") == {"a": 0, "b": 1, "c": 0}  # of each of two people √½ × √½
+    assert near("views") == {"a": 0, "b": round(1 / 3 + 1 / 2, 3), "c": round(1 / 3, 3)}
+    assert near("both")["c"] > 0

@@ -10,7 +10,8 @@ import pytest
 
 from recsys_assets.local.processes import free_port, wait_until
 from recsys_assets.local.valkey import Valkey
-from recsys_assets.serving.recommendations import CART_REASON, SESSION_REASON, SIMILAR_REASON, Answer
+from recsys_assets.logic.reason_texts import SIMILAR_BY
+from recsys_assets.serving.recommendations import CART_REASON, SESSION_REASON, Answer
 from recsys_assets.settings import init_home, load_settings
 from recsys_assets.stores.publishing import Frames
 from recsys_assets.tables import MICROS
@@ -152,7 +153,7 @@ def test_a_product_page_blends_what_is_similar_with_ones_own(shop: Shop, one: As
     assert own[0] not in ids(answer)
     assert ids(answer)[0] in (own[1], similar[0])  # unless both name a product
     assert set(similar[:3]) <= set(ids(answer)[:12])
-    assert {p["reason"] for p in answer.products} == {"mine", SIMILAR_REASON}
+    assert {p["reason"] for p in answer.products} == {"mine", SIMILAR_BY["purchases"]}
     assert (answer.fallback, answer.hit) == (None, True)
     assert answer.recommendation_id == one.answer("3").recommendation_id
     stranger = one.answer(product_id=own[0], limit=30)
@@ -262,7 +263,9 @@ def test_two_people_on_one_device_never_see_each_others_lists(
             assert ask(each, userId="A") == owner["A"]
             assert ask(each, anonId="device", recent=name(3))["fallback"] == "popular"
             # What stands on a page is not about the person.
-            assert SIMILAR_REASON in {p["reason"] for p in ask(each, anonId="device", productId=name(3))["products"]}
+            assert SIMILAR_BY["purchases"] in {
+                p["reason"] for p in ask(each, anonId="device", productId=name(3))["products"]
+            }
 
 
 def test_a_fifth_of_the_catalogue_sold_out_reaches_every_answer_and_lists_stay_full(

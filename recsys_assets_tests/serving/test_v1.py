@@ -240,8 +240,9 @@ def test_similar_and_popular_items_and_what_is_sold_out_or_repriced(stores: Stor
 
     one = similar().similar_items
     assert [item.model_dump() for item in one] == [
-        {"item_id": "b", "relevance_score": 0.5, "confidence_score": None, "item_price": 10.0}
-    ]
+        {"item_id": "b", "relevance_score": 0.5, "confidence_score": None, "item_price": 10.0,
+         "recommendation_reason": "Much alike by its description", "model_source": "content"}
+    ]  # fmt: skip
     assert similar("b").similar_items == []
     assert [item.item_price for item in popular().popular_items] == [2.49, 10.0, 1.000001, 0.0001]
     assert popular(category="x", n=1).model_dump(exclude={"processing_time_ms"}) == {

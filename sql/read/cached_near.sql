@@ -3,7 +3,8 @@ FROM (
     SELECT product_id,
            json_build_object(
                'id', json_agg(similar_product_id ORDER BY rank), 'score', json_agg(score ORDER BY rank),
-               'confidence', json_agg(confidence ORDER BY rank)) AS products
+               'confidence', json_agg(confidence ORDER BY rank),
+               'source', json_agg(array_position('{purchases,views,content}', source) - 1 ORDER BY rank)) AS products
     FROM similar_items WHERE generation = %(generation)s GROUP BY product_id
 ) s
 FULL JOIN (

@@ -19,3 +19,9 @@ CROSS JOIN LATERAL unnest(
     reason_count, reason, purchased, position, linear, transitions, session, basket, content, model_source, rank
 )
 WHERE NOT EXISTS (SELECT FROM suppressions s WHERE s.mark = l.mark);
+
+ALTER TABLE similar_items ADD COLUMN source text CHECK (source IN ('purchases', 'views', 'content'));
+COMMENT ON TABLE similar_items IS 'One row per generation, product and rank: products bought, or looked at, by the same people, else described alike.';
+COMMENT ON COLUMN similar_items.confidence IS 'Share of the product''s buyers (or of those who looked at it) who took the other too, 0 to 1; null where the catalogue alone says so.';
+COMMENT ON COLUMN similar_items.source IS 'purchases: bought by the same people; views: looked at by the same people; content: described alike by the catalogue; null: published before this column.';
+CREATE OR REPLACE VIEW live_similar_items AS SELECT s.* FROM similar_items s JOIN live USING (generation);

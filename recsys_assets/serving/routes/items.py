@@ -15,7 +15,7 @@ from recsys_assets.serving.problems import ProblemError
 from recsys_assets.serving.routes.paths import id_in_path, path_parameter
 from recsys_assets.serving.routes.v1 import elapsed
 from recsys_assets.serving.schemas import PopularItemsAnswer, SimilarItemsAnswer
-from recsys_assets.serving.shaping import item
+from recsys_assets.serving.shaping import item, recommendation
 
 SIMILAR = "/api/v1/items/{item_id:opaque}/similar"
 ITEM_ID = path_parameter("item_id", "The product's id, percent-encoded.", "995242")
@@ -63,14 +63,14 @@ def router(api: Api) -> APIRouter:
         openapi_extra=asks(SIMILAR_PARAMETERS, ITEM_ID),
     )
     async def similar_items(request: Request) -> Response:
-        """What the buyers of a product buy too, best first; fewer than asked for where no more are known."""
+        """What is like a product, best first, and by what; fewer than asked for where no more are known."""
         began = time.perf_counter()
         item_id, asked = id_in_path(request, SIMILAR), read_query(request.scope["query_string"], SIMILAR_PARAMETERS)
         live = api.live()
         products = await api.reader.similar(live, item_id)
         if products is None:
             raise ProblemError(404, "Unknown item", "The catalogue has no such item.", parameter="item_id")
-        found = [item(product) for product in products[: asked["n"]]]
+        found = [recommendation(product) for product in products[: asked["n"]]]
         return JSONResponse({"item_id": item_id, "similar_items": found, "processing_time_ms": elapsed(began)})
 
     return made
