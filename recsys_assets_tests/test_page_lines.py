@@ -325,7 +325,7 @@ OFFER = Offer("jam", "Plum jam", 3 * MICROS, "EUR", 4 * MICROS, "https://shop.ex
 REASONS = [
     re.compile(re.escape(words).replace(r"\{\}", ".+"))
     for words in (
-        *(words for name, words in vars(reason_texts).items() if name.isupper()),
+        *(words for name, words in vars(reason_texts).items() if name.isupper() and isinstance(words, str)),
         CART_REASON, SESSION_REASON, *reason_texts.SIMILAR_BY.values(),
     )
 ]  # fmt: skip
