@@ -17,6 +17,7 @@ from recsys_assets.errors import NotFoundError
 from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.identities import merged, of_somebody
 from recsys_assets.logic.outliers import usable
+from recsys_assets.logic.people_order import called_by_number, numbers
 from recsys_assets.logic.split import origins, windows
 from recsys_assets.models.calibration import calibration_markdown
 from recsys_assets.models.evaluation import evaluate
@@ -55,16 +56,19 @@ class Evaluated:
 
 
 def evaluated(shop: Shop, day: date, window_days: int) -> Evaluated:
-    """Of the windows of ``day``, each of which looks back ``window_days`` at most."""
+    """Of the windows of ``day``, each of which looks back ``window_days`` at most.
+
+    People have numbers instead of keys, so that two homes with the same files find the same figures.
+    """
     knobs = shop.tuning.evaluation
     oldest = windows(origins(day, knobs.holdout_days, knobs.origins)[-1], knobs.holdout_days)["validation"].before()
     first = max(oldest.cutoff - timedelta(window_days - 1), shop.home.config.first_day)
     events = usable(shop.lake.scan(CLEAN_EVENTS, days_between(first, day))).collect()
-    known, out = links(shop), opted_out(shop, events)
+    known, out, numbered = links(shop), opted_out(shop, events), numbers(events)
 
     def linked(given: pl.DataFrame | pl.LazyFrame, cutoff: date) -> pl.DataFrame:
         of, seen = known(given, cutoff), given.lazy().collect()
-        return of_somebody(merged(seen, of), of, out)
+        return called_by_number(of_somebody(merged(seen, of), of, out), numbered)
 
     return Evaluated(events, linked, cache(partial(catalog_as_of, shop)))
 

@@ -19,6 +19,7 @@ from recsys_assets.logic import steps as steps_logic
 from recsys_assets.logic.erasure import keys_of, marked
 from recsys_assets.logic.identities import identities, merged, merged_people, of_somebody
 from recsys_assets.logic.outliers import usable
+from recsys_assets.logic.people_order import called_by_number, numbers
 from recsys_assets.partitions import DAY, RANGE_IN_ONE_RUN, day_of, days_back, upstream_window, window_of
 from recsys_assets.plots import markdown_image, sessions_per_day
 from recsys_assets.resources import Shop
@@ -228,6 +229,8 @@ def interactions(context: dg.AssetExecutionContext, shop: Shop) -> dg.Materializ
 def steps(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     with stage() as metadata:
         day = day_of(context)
-        frame = steps_logic.steps(events_to_learn_from(shop, day), day, shop.tuning)
+        events = events_to_learn_from(shop, day)
+        in_order = called_by_number(events, numbers(events), ["session_id"])
+        frame = steps_logic.steps(in_order, day, shop.tuning)
         rows = shop.lake.write(STEPS, day, frame)
         return dg.MaterializeResult(metadata=metadata(rows, people=frame["person_key"].n_unique()))

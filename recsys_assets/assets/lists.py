@@ -13,7 +13,7 @@ from recsys_assets.assets.stage import stage
 from recsys_assets.logic.hashing import list_hash
 from recsys_assets.logic.popular import popular_items as popular
 from recsys_assets.logic.ranking import Ranking
-from recsys_assets.models.base import Interactions
+from recsys_assets.models.base import Interactions, called_by_number
 from recsys_assets.models.candidates import candidates as level_1
 from recsys_assets.models.item_cf import ItemCf
 from recsys_assets.models.learned import Learned
@@ -48,7 +48,7 @@ def candidates(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeR
         model, choices, facts = load_blend(shop, day), read_choices(shop, day), lake.read(CATALOG, day)
         seen, steps = lake.read(INTERACTIONS, day), lake.read(STEPS, day)
         history = Interactions.from_frame(seen, model.product_ids, steps=steps)
-        model.meet(history)
+        model.meet(called_by_number(history))
         reorder = None
         if choices.kind == "learned":
             traits = Traits.of(seen, model.product_ids, day, shop.tuning.recent_days, facts)

@@ -12,7 +12,7 @@ from recsys_assets.assets.stage import stage
 from recsys_assets.assets.tuned import tuned
 from recsys_assets.logic.choices import EVERYBODY
 from recsys_assets.models import MODELS, load, make_blend, save
-from recsys_assets.models.base import Interactions, Recommender
+from recsys_assets.models.base import Interactions, Recommender, called_by_number
 from recsys_assets.models.blend import Blend
 from recsys_assets.models.recipe import FILE as RECIPE
 from recsys_assets.models.recipe import Recipe
@@ -91,11 +91,13 @@ def training(shop: Shop, day: date, *, in_order: bool = True) -> Interactions:
     lake, knobs = shop.lake, tuned(shop, day)
     seen, facts = lake.read(INTERACTIONS, day), lake.read(CATALOG, day)
     product_ids = columns_of(seen, recommendable(shop, day), facts, knobs)
-    return Interactions.from_frame(
-        seen,
-        product_ids,
-        steps=lake.read(STEPS, day) if in_order else None,
-        features=features_of(product_ids, facts, knobs),
+    return called_by_number(
+        Interactions.from_frame(
+            seen,
+            product_ids,
+            steps=lake.read(STEPS, day) if in_order else None,
+            features=features_of(product_ids, facts, knobs),
+        )
     )
 
 

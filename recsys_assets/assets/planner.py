@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache, partial
 
@@ -15,6 +16,7 @@ from recsys_assets.assets.quality import spec
 from recsys_assets.assets.stage import stage
 from recsys_assets.logic.baskets import planned_products
 from recsys_assets.logic.outliers import usable
+from recsys_assets.logic.people_order import called_by_number, numbers
 from recsys_assets.logic.plans import row_of
 from recsys_assets.models.leaks import state_leaks
 from recsys_assets.models.planning import Known, Learned, learn, states_by
@@ -35,14 +37,28 @@ def products_of(shop: Shop, day: date) -> pl.DataFrame:
     )
 
 
-def known_at(shop: Shop, day: date) -> Callable[[date], Known]:
-    """A day → what was known at its end; nothing after ``day`` is read, and days that ``planner.origins`` asks for."""
-    knobs, lake = shop.tuning, shop.lake
+def events_of_origins(shop: Shop, day: date) -> pl.DataFrame:
+    """Clean events of the days that ``planner.origins`` asks for, up to ``day``."""
+    knobs = shop.tuning
     oldest = day - timedelta(knobs.planner.horizon_days * knobs.planner.origins + knobs.window_days - 1)
     first = max(oldest, shop.home.config.first_day)
-    events = usable(lake.scan(CLEAN_EVENTS, days_between(first, day))).collect()
+    return usable(shop.lake.scan(CLEAN_EVENTS, days_between(first, day))).collect()
+
+
+def known_at(shop: Shop, day: date, numbered: pl.DataFrame) -> Callable[[date], Known]:
+    """A day → what was known at its end; nothing after ``day`` is read.
+
+    People have numbers instead of keys, so that two homes with the same files learn the same; ``numbered`` is
+    `numbers` of `events_of_origins`, of that day or a later one.
+    """
+    knobs, events = shop.tuning, events_of_origins(shop, day)
     known, out, catalogs = links(shop), opted_out(shop, events), cache(partial(catalog_as_of, shop))
-    return lambda past: Known.by(past, events, known, out, catalogs(past), catalogs(day), knobs)
+
+    def at(past: date) -> Known:
+        found = Known.by(past, events, known, out, catalogs(past), catalogs(day), knobs)
+        return replace(found, events=called_by_number(found.events, numbered))
+
+    return at
 
 
 @dg.asset(
@@ -63,12 +79,13 @@ def planner(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
-        known = known_at(shop, day)
+        numbered = numbers(events_of_origins(shop, day))
+        known = known_at(shop, day, numbered)
         learned = learn(known, day, shop.tuning, shop.settings.threads, context.log.info)
         # The oldest and the newest: every other one is made by the same lines.
         wrong = state_leaks(
             [*learned.states[:1], *learned.states[1:][-1:]],
-            lambda past: states_by(known_at(shop, past)(past), past, shop.tuning),
+            lambda past: states_by(known_at(shop, past, numbered)(past), past, shop.tuning),
         )
         lake.write(PLAN_FIGURES, day, learned.figures)
         with lake.new_folder(folder_name(NAME), day) as folder:

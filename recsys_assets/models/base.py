@@ -13,6 +13,7 @@ import polars as pl
 import scipy.sparse as sp
 from threadpoolctl import ThreadpoolController
 
+from recsys_assets.logic.people_order import mixed
 from recsys_assets.tables import MICROS
 
 Floats = npt.NDArray[np.float32]
@@ -197,6 +198,43 @@ class Interactions:
             self.features,
             self.units if self.units is None else self.units[places],
         )
+
+
+def called_by_number(people: Interactions) -> Interactions:
+    """The same people under numbers, in an order that what they did decides and no secret: what a model learns from.
+
+    A model keeps no people, but sums over them in their order, and among equals the first ones are its neighbours; see
+    `logic.people_order`, which does the same where events are at hand.
+    """
+    order = np.argsort(_hashes(people), kind="stable")
+    return Interactions(
+        np.array([f"{number:010}" for number in range(len(order))], dtype=np.str_),
+        people.product_ids,
+        people.weights[order],
+        people.frequency[order],
+        people.purchases[order],
+        people.spending[order],
+        people.steps.take(order),
+        people.features,
+    )
+
+
+def _hashes(people: Interactions) -> npt.NDArray[np.uint64]:
+    """One per person, of all entries of their row and of their steps; sums may overflow."""
+    made = np.zeros(len(people.person_keys), dtype=np.uint64)
+    steps = people.steps
+    parts: list[tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[npt.NDArray[Any], ...]]] = [
+        (one.indptr, one.indices, (one.data.view(np.uint32),))
+        for one in (people.weights, people.frequency, people.purchases, people.spending)
+    ]
+    parts.append((steps.indptr, steps.columns, (steps.baskets, steps.visits, steps.ages.view(np.uint32))))
+    for salt, (starts, columns, values) in enumerate(parts):
+        entries = mixed(columns.astype(np.uint64) + np.uint64(salt << 40))
+        for told in values:
+            entries = mixed(entries ^ told.astype(np.uint64))
+        sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(entries, dtype=np.uint64)])
+        made += sums[starts[1:]] - sums[starts[:-1]]
+    return made
 
 
 class Recommender(Protocol):
