@@ -63,6 +63,7 @@ def called_by_number(
     Args:
         events: table CLEAN_EVENTS, or what models see of it.
         numbered: `numbers` of the same events, or of more.
+        names: which columns.
     """
     return events.with_columns(
         events.select(_key=pl.col(name))
