@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_assets.models.base import Interactions, Steps
+from recsys_assets.models.base import Interactions, Steps, called_by_number
+from recsys_assets.models.leaks import differences
 from recsys_assets_tests.models.builders import bought
 
 People = list[list[int]]
@@ -61,3 +64,22 @@ def test_steps_of_other_people_are_refused() -> None:
             shop.person_keys, shop.product_ids, shop.weights, shop.frequency, shop.purchases, shop.spending,
             steps([[0], [0]]),
         )  # fmt: skip
+
+
+@given(PEOPLE, st.data())
+def test_numbers_of_people_follow_what_they_did_in_whatever_order_their_keys_are(
+    people: People, data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations(people))
+    products = np.array([f"p{column}" for column in range(10)])
+
+    def made(of: People) -> Interactions:
+        pairs = [(f"{row}", f"p{column}", 1) for row, columns in enumerate(of) for column in set(columns)]
+        keys = np.array([f"{row}" for row in range(len(of))])
+        shop = Interactions.from_frame(bought(pairs), products, keys)
+        return called_by_number(replace(shop, steps=steps(of)))
+
+    one, other = made(people), made(shuffled)
+    assert differences(one, other) == []
+    assert one.person_keys.tolist() == other.person_keys.tolist()
+    assert sorted(told(one.steps)) == sorted(people)
