@@ -48,9 +48,7 @@ def open_shop(tmp_path_factory: pytest.TempPathFactory, database: Callable[[], s
     tracking = database()
 
     @contextmanager
-    def open_it(
-        shuffle: Callable[[list[dict[str, str]]], None] = lambda _: None, secret: str = "the same in all homes"
-    ) -> Iterator[Shop]:
+    def open_it(shuffle: Callable[[list[dict[str, str]]], None] = lambda _: None) -> Iterator[Shop]:
         from recsys_assets.settings import init_home, load_settings
 
         folder = tmp_path_factory.mktemp("a shop")
@@ -58,7 +56,7 @@ def open_shop(tmp_path_factory: pytest.TempPathFactory, database: Callable[[], s
         settings = load_settings(
             {
                 "RECSYS_HOME": str(folder / "home"),
-                "RECSYS_SECRET": secret,  # the same, so that keys, and with them list hashes, compare
+                "RECSYS_SECRET": "the same in all homes",  # so that keys, and with them list hashes, compare
                 "RECSYS_MLFLOW_POSTGRES_URL": tracking,
             }
         )

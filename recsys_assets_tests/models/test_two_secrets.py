@@ -74,4 +74,7 @@ def test_models_and_lists_are_the_same() -> None:
         named = made.with_columns(pl.col("person_key").replace_strict(ids))
         lists.append(named.sort("person_key", maintain_order=True))
     assert lists[0].height > 5 * PEOPLE
-    assert_frame_equal(lists[0], lists[1], check_exact=True)
+    # The sixth digit of a score may differ: how BLAS multiplies a row depends on the row's place in its block, and
+    # blocks are in order of keys, as lists are written. Which product stands where does not.
+    assert lists[0].select("person_key", "product_id").equals(lists[1].select("person_key", "product_id"))
+    assert_frame_equal(lists[0], lists[1], check_exact=False, rel_tol=0, abs_tol=2e-6)
