@@ -32,6 +32,7 @@ from recsys_assets.commands import (
     publishing,
     retention,
     run,
+    search,
     show,
     simulate,
     token,
@@ -56,8 +57,8 @@ def recsys() -> None:
 
 
 for module in (
-    home, ingest, run, retention, publishing, people, show, explain, email, doctor, migrate, backup, alert, completion,
-    simulate, benchmark, openapi, products, export, copy, token, verify, demo,
+    home, ingest, run, search, retention, publishing, people, show, explain, email, doctor, migrate, backup, alert,
+    completion, simulate, benchmark, openapi, products, export, copy, token, verify, demo,
 ):  # fmt: skip
     for command in module.COMMANDS:
         recsys.add_command(command)

@@ -221,9 +221,7 @@ class Search(_Knobs):
     """The search for better knobs of the members, by `recsys run search`; counted in trials, never in seconds."""
 
     trials: int = Field(8, ge=1, le=1000, description="knobs tried per member, the present ones among them")
-    people: int = Field(
-        2000, ge=10, le=1_000_000, description="people of the validation window that a trial is measured on, drawn"
-    )
+    people: int = Field(2000, ge=10, le=1_000_000, description="people that a trial is measured on, drawn")
     windows: tuple[int, ...] = Field((30, 90, 180), description="days of history that are compared with window_days")
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 
 import dagster as dg
@@ -12,15 +12,18 @@ import polars as pl
 from recsys_assets.assets.features import PAST_EVENTS, catalog_as_of, links, opted_out
 from recsys_assets.assets.quality import spec
 from recsys_assets.assets.stage import stage
-from recsys_assets.assets.tuned import tuned
+from recsys_assets.assets.tuned import searched, tuned
 from recsys_assets.errors import NotFoundError
 from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.identities import merged, of_somebody
 from recsys_assets.logic.outliers import usable
 from recsys_assets.logic.people_order import called_by_number, numbers
+from recsys_assets.logic.promotion import Compared, no_worse
+from recsys_assets.logic.search import Undone, knob
 from recsys_assets.logic.split import origins, windows
 from recsys_assets.models.calibration import calibration_markdown
-from recsys_assets.models.evaluation import evaluate
+from recsys_assets.models.choosing import choice_k
+from recsys_assets.models.evaluation import Evaluation, evaluate
 from recsys_assets.models.recipe import FILE as RECIPE
 from recsys_assets.models.recipe import Recipe
 from recsys_assets.partitions import DAY, day_of
@@ -29,7 +32,9 @@ from recsys_assets.resources import Shop
 from recsys_assets.stores.lake import days_between
 from recsys_assets.stores.live import live
 from recsys_assets.stores.postgres import Postgres
+from recsys_assets.stores.searches import Searches
 from recsys_assets.tables import CALIBRATION, CATALOG, CLEAN_EVENTS, COMPARISONS, EVALUATION, SLICES
+from recsys_assets.tuning import Tuning
 
 
 def recommendable(shop: Shop, day: date) -> list[str]:
@@ -73,6 +78,23 @@ def evaluated(shop: Shop, day: date, window_days: int) -> Evaluated:
     return Evaluated(events, linked, cache(partial(catalog_as_of, shop)))
 
 
+def _worse_by_search(shop: Shop, day: date, result: Evaluation, live: Recipe, knobs: Tuning) -> str:
+    """Puts the search in force aside where its knobs, which the live lists have not, make worse lists; why, or ''.
+
+    The gate would refuse the day, and every one after it; without the search it goes on by the knobs before.
+    """
+    found = searched(shop, day)
+    if found is None or all(knob(live.tuning, name) == knob(knobs, name) for name in found.overrides):
+        return ""
+    compared = Compared.among(result.comparisons, result.metrics, "ndcg", choice_k(knobs))
+    verdict = no_worse("champion", compared, knobs.promotion.margin)
+    if verdict.ok:
+        return ""
+    why = f"set aside by the night of {day}: {verdict.says}"
+    Searches(shop.lake).undo(Undone(day, found.day, datetime.now(UTC).isoformat(timespec="microseconds"), why))
+    return f"the search of {found.day} is {why}"
+
+
 def read_choices(shop: Shop, day: date) -> Choices:
     """What the validation window of ``day`` chose."""
     return Choices.from_json(json.loads(shop.lake.get_text("choices", day, "choices.json")))
@@ -110,21 +132,29 @@ def evaluation(
         day, lake = day_of(context), shop.lake
         recipe, named = champion(shop)
         context.log.info(f"champion: {named}")
-        knobs = tuned(shop, day)
-        longest = max(knobs.window_days, recipe.tuning.window_days if recipe else 0)
+        longest = max(shop.tuning.window_days, recipe.tuning.window_days if recipe else 0)
         known = evaluated(shop, day, longest)
-        result = evaluate(
-            known.events,
-            day,
-            known.recommendable,
-            knobs,
-            links=known.links,
-            products=known.products,
-            champion=recipe,
-            older=lambda last: tuned(shop, last),
-            threads=shop.settings.threads,
-            progress=context.log.info,
-        )
+
+        def measured(knobs: Tuning) -> Evaluation:
+            return evaluate(
+                known.events,
+                day,
+                known.recommendable,
+                knobs,
+                links=known.links,
+                products=known.products,
+                champion=recipe,
+                older=lambda last: tuned(shop, last),
+                threads=shop.settings.threads,
+                progress=context.log.info,
+            )
+
+        knobs = tuned(shop, day)
+        result = measured(knobs)
+        while recipe is not None and (worse := _worse_by_search(shop, day, result, recipe, knobs)):
+            context.log.info(worse)
+            knobs = tuned(shop, day)
+            result = measured(knobs)
         lake.write(EVALUATION, day, result.metrics)
         lake.write(COMPARISONS, day, result.comparisons)
         lake.write(SLICES, day, result.slices)

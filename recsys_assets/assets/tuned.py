@@ -1,25 +1,19 @@
-"""The knobs of a day: the home's, with what the newest search found for the members."""
+"""The knobs of a day: the home's, with what the search that is in force found for the members."""
 
-import json
-from datetime import date
-from typing import Any
+from datetime import date, timedelta
 
-from recsys_assets.logic.search import Overrides, overridden
+from recsys_assets.logic.search import Searched, in_force, overridden
 from recsys_assets.resources import Shop
+from recsys_assets.stores.searches import Searches
 from recsys_assets.tuning import Tuning
 
-FOLDER, WINNER = "search", "winner.json"
 
-
-def searched(shop: Shop, day: date) -> Overrides:
-    """What the newest search up to ``day`` found; nothing where there was none. It holds until the next search."""
-    days = [made for made, files in shop.lake.parts(FOLDER).items() if made <= day and WINNER in files]
-    if not days:
-        return {}
-    found: dict[str, Any] = json.loads(shop.lake.get_text(FOLDER, max(days), WINNER))
-    return dict(found["overrides"])
+def searched(shop: Shop, day: date) -> Searched | None:
+    """The search whose knobs hold for ``day``, of whose test window it has seen nothing."""
+    return in_force(Searches(shop.lake).all(), day, day - timedelta(shop.tuning.evaluation.holdout_days))
 
 
 def tuned(shop: Shop, day: date) -> Tuning:
     """The knobs of ``day``."""
-    return overridden(shop.tuning, searched(shop, day))
+    found = searched(shop, day)
+    return overridden(shop.tuning, found.overrides if found else {})

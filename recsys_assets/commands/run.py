@@ -13,6 +13,7 @@ import click
 from recsys_assets.assets.failures import failure_of, reason_of
 from recsys_assets.commands.home import context, yesterday
 from recsys_assets.commands.output import JSON, announcer, print_line
+from recsys_assets.commands.search import found_on, told
 from recsys_assets.errors import RefusedError, SettingsError
 from recsys_assets.local.up import Platform, platform
 from recsys_assets.logic.late_days import ranges
@@ -187,10 +188,18 @@ def daily(day: datetime | None, as_json: bool) -> None:
 @click.option("--day", type=DAY, help="On which computed day's validation window; default: yesterday.")
 @JSON
 def search(day: datetime | None, as_json: bool) -> None:
-    """Look for better knobs of the models; what is found holds until it is run again."""
+    """Look for better knobs of the models; they hold where a window of its own says that they are better."""
     settings, home = context()
     as_of = _day(day, yesterday(home, datetime.now(UTC)), home)
     _run(settings, home, "search", [(as_of, as_of)], as_json)
+    found = found_on(home, as_of)
+    if as_json:
+        print_line({"search": found})
+    elif found:
+        for line in found["says"]:
+            click.echo(f"  {line}")
+        if found["adopted"]:
+            click.echo(f"from {as_of} on: {told(found['overrides'])}; `recsys search undo` takes it back")
 
 
 @run.command()

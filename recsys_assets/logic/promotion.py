@@ -144,7 +144,7 @@ def judge(
         named: what ``champion`` and ``reference`` are, or why there is none, in words.
     """
     return [
-        *(_no_worse(baseline, compared, knobs.margin, (named or {}).get(baseline)) for baseline in BASELINES),
+        *(no_worse(baseline, compared, knobs.margin, (named or {}).get(baseline)) for baseline in BASELINES),
         *_volume(today, live, people, knobs),
         _share(
             "coverage", "products on anybody's list",
@@ -197,7 +197,8 @@ def table(verdicts: Sequence[Verdict]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=PROMOTION.columns)
 
 
-def _no_worse(baseline: str, compared: Mapping[str, Compared], margin: float, named: str | None) -> Verdict:
+def no_worse(baseline: str, compared: Mapping[str, Compared], margin: float, named: str | None = None) -> Verdict:
+    """The rule that lists are not worse than a baseline's; see `judge`."""
     rule, found = f"no_worse_than_{baseline}", compared.get(baseline)
     if found is None:
         why = named or ("the shop is too young for a test window" if baseline == "popularity" else "nothing is live")

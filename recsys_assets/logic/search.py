@@ -1,8 +1,10 @@
-"""Which knobs of the members a search tries: drawn by a seed, so many and no more, without what the shop has set."""
+"""Which knobs of the members a search tries, drawn by a seed, so many and no more; and whose knobs are in force."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from itertools import product
 from typing import Any
 
@@ -39,10 +41,64 @@ SPACE: dict[str, dict[str, Sequence[Any]]] = {
 }
 
 
-def trials(member: str, tuning: Tuning, count: int, seed: int) -> list[Overrides]:
+@dataclass(frozen=True)
+class Searched:
+    """What a search found on the windows of ``day``.
+
+    ``overrides`` is what would differ from the home's knobs with it; ``adopted``: it does, from ``day`` on. Nothing
+    after ``seen_until`` was looked at. ``figures`` are those of the verdict, empty where there was nothing to judge;
+    ``verdict`` and ``says`` tell the same, and what was tried, in words. ``at`` is when, UTC.
+    """
+
+    day: date
+    at: str
+    adopted: bool
+    overrides: Overrides
+    seen_until: date
+    figures: dict[str, float]
+    verdict: str
+    says: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Undone:
+    """From ``day`` on, the search of the day ``of`` is no longer in force; ``at`` is when that was said, UTC."""
+
+    day: date
+    of: date
+    at: str
+    why: str
+
+
+def in_force(records: Sequence[Searched | Undone], day: date, cutoff: date) -> Searched | None:
+    """The search whose knobs hold on ``day`` for a window that begins after ``cutoff``; None: the home's alone.
+
+    The newest that was adopted and not undone by ``day``, and that has looked at nothing after ``cutoff``: what is
+    tested there must not have been tuned on.
+
+    Args:
+        records: in the order of their days, then of their times.
+        day: the day.
+        cutoff: the last day that models of the window see.
+    """
+    held: list[Searched] = []
+    for one in records:
+        if one.day > day:
+            break
+        if isinstance(one, Undone):
+            held = [found for found in held if found.day != one.of or found.at > one.at]
+        elif one.adopted:
+            held.append(one)
+    return next((found for found in reversed(held) if found.seen_until <= cutoff), None)
+
+
+def trials(
+    member: str, tuning: Tuning, count: int, seed: int, present: Mapping[str, Any] | None = None
+) -> list[Overrides]:
     """At most ``count`` different knobs of a member: the present ones (no override) first, then drawn ones.
 
     A knob that ``tuning`` sets away from its default's place, by the shop's own hand, is not tried: it stays.
+    ``present`` is what is in force beside ``tuning``.
 
     >>> trials("popularity", Tuning(), 3, seed=0)[0]
     {}
@@ -50,14 +106,15 @@ def trials(member: str, tuning: Tuning, count: int, seed: int) -> list[Overrides
     8
     """
     free = {name: values for name, values in SPACE[member].items() if name not in set_by_hand(tuning)}
-    present = {name: knob(tuning, name) for name in free}
+    now = overridden(tuning, present or {})
+    held = {name: knob(now, name) for name in free}
     others = [
         dict(zip(free, values, strict=True))
         for values in product(*free.values())
-        if dict(zip(free, values, strict=True)) != present
+        if dict(zip(free, values, strict=True)) != held
     ]
     drawn = np.random.default_rng([seed, *member.encode()]).permutation(len(others))[: max(count - 1, 0)]
-    changed = [{name: value for name, value in others[i].items() if value != present[name]} for i in sorted(drawn)]
+    changed = [{name: value for name, value in others[i].items() if value != held[name]} for i in sorted(drawn)]
     return [{}, *changed]
 
 

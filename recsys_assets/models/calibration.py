@@ -10,6 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from recsys_assets.logic.choices import Choices, Curve
 from recsys_assets.models.blend import Blend
+from recsys_assets.models.fused import values_at
 from recsys_assets.models.holdout import Holdout
 from recsys_assets.models.tried import Level1
 from recsys_assets.tables import CALIBRATION, EVALUATION
@@ -74,7 +75,7 @@ def put_forward(held: Holdout, blend: Blend, choices: Choices, tuning: Tuning, t
     for start, picks, bought_before in level_1.of(held.train.take(places)):
         scores.append(picks.scores)
         again.append(bought_before)
-        hits.append(np.asarray(held.taken[places[start + picks.rows], picks.columns]).ravel().astype(np.bool_))
+        hits.append(values_at(held.taken, places[start + picks.rows], picks.columns) > 0)
     score, hit, old = np.concatenate(scores), np.concatenate(hits), np.concatenate(again)
     return {name: Put(score[own], hit[own], len(places)) for name, own in (("new", ~old), ("repeat", old))}
 

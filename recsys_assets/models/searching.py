@@ -1,9 +1,10 @@
-"""A bounded, seeded search for better knobs of the members, on the validation window; windows of history compared."""
+"""A bounded, seeded search for better knobs of the members; a winner is judged on a window of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ import polars as pl
 
 from recsys_assets.logic.bootstrap import interval, resampled_means
 from recsys_assets.logic.metrics import PerPerson, per_person
+from recsys_assets.logic.promotion import ENOUGH_PEOPLE
 from recsys_assets.logic.search import SPACE, Overrides, overridden, trials
 from recsys_assets.logic.split import Window
 from recsys_assets.models import make_blend
 from recsys_assets.models.base import Recommender
 from recsys_assets.models.choosing import choice_k
+from recsys_assets.models.evaluation import Evaluation, evaluate
 from recsys_assets.models.holdout import Holdout, holdout, list_for_all
+from recsys_assets.models.recipe import Recipe
 from recsys_assets.models.top import block_size, top
 from recsys_assets.models.traits import features_of, uses_content
 from recsys_assets.tuning import Tuning
@@ -26,7 +30,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Trial:
-    """One try: a member with other knobs, and its NDCG on new products of the validation window."""
+    """One try: a member with other knobs, and its NDCG on new products of the window that trials are chosen on."""
 
     member: str
     overrides: Overrides
@@ -47,7 +51,7 @@ class WindowFigure:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search tried and what won: ``overrides`` holds what differs from the home's knobs."""
+    """What a search tried and what won: ``overrides`` holds what differs from the present knobs."""
 
     k: int
     people: int
@@ -72,17 +76,96 @@ class Found:
         return told
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Winners against the present knobs, on a window that no trial has seen: NDCG of what would be published.
+
+    ``difference`` is paired over ``people``, ``low`` and ``high`` its 95 % interval.
+    """
+
+    k: int
+    people: int
+    present: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the winners are better beyond chance."""
+        return self.people >= ENOUGH_PEOPLE and self.low > 0
+
+    def __str__(self) -> str:
+        told = (
+            f"NDCG@{self.k} of what would be published {self.present:.4f} with the present knobs, with the winners "
+            f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}], paired over {self.people:,} people"
+        )
+        if self.people < ENOUGH_PEOPLE:
+            return f"not adopted: {told}; fewer than {ENOUGH_PEOPLE} say nothing"
+        return f"adopted: {told}" if self.adopted else f"not adopted: {told}; it may be chance"
+
+
+def judged(
+    events: pl.DataFrame | pl.LazyFrame,
+    window: Window,
+    recommendable: Callable[[date], Sequence[str]],
+    present: Tuning,
+    winners: Tuning,
+    *,
+    links: Callable[[pl.LazyFrame, date], pl.DataFrame | pl.LazyFrame] = lambda events, _: events,
+    products: Callable[[date], pl.DataFrame | None] = lambda _: None,
+    threads: int = 0,
+    progress: Progress = lambda _: None,
+) -> Verdict | None:
+    """What shops by the present knobs and by the winners would publish, held against ``window``.
+
+    Each chooses on the window before it, the one that trials were chosen on, as a night does before its test. None
+    where nobody bought anything on the window.
+
+    Args:
+        events: table CLEAN_EVENTS; days after the window are not looked at.
+        window: on which nothing was chosen.
+        recommendable: see `evaluation.evaluate`.
+        present: the present knobs.
+        winners: the same with what won.
+        links: see `evaluation.evaluate`.
+        products: see `evaluation.evaluate`.
+        threads: 0 = all cores; never changes a result.
+        progress: called with one line per step.
+    """
+
+    def made(tuning: Tuning, champion: Recipe | None) -> Evaluation:
+        once = tuning.model_copy(update={"evaluation": tuning.evaluation.model_copy(update={"origins": 1})})
+        return evaluate(
+            events, window.until, recommendable, once,
+            links=links, products=products, champion=champion, threads=threads, progress=progress,
+        )  # fmt: skip
+
+    progress("the present knobs, on a window of its own")
+    now = made(present, None)
+    progress("the winners, on the same window")
+    then, k = made(winners, Recipe(present, now.choices)), choice_k(present)
+    about = {"split": "test", "target": "all", "metric": "ndcg", "k": k}
+    rows = then.comparisons.filter(model="published", baseline="champion", **about)
+    if rows.is_empty():
+        return None
+    row = rows.row(0, named=True)
+    base = float(then.metrics.filter(model="champion", **about)["value"][0])
+    return Verdict(k, row["people"], base, row["difference"], row["low"], row["high"])
+
+
 def search(
     events: pl.DataFrame | pl.LazyFrame,
     window: Window,
     recommendable: Sequence[str],
     tuning: Tuning,
     *,
+    present: Overrides | None = None,
     products: pl.DataFrame | None = None,
     threads: int = 0,
     progress: Progress = lambda _: None,
 ) -> Found | None:
-    """The best knobs of each member on the validation window, or None where it has no sales.
+    """The best knobs of each member on a window, or None where it has no sales.
 
     Each member is searched by itself, on the products that its people had not bought before: members are judged by
     what they add, and one that is fitted alone is fitted fast. Of equal figures the earlier trial wins, so the present
@@ -91,15 +174,17 @@ def search(
 
     Args:
         events: table CLEAN_EVENTS; days after the window are not looked at.
-        window: validation: what is known, and what is asked.
+        window: what is known, and what is asked.
         recommendable: product ids that may be listed.
-        tuning: ``search`` says how much is tried; the rest is where it starts.
+        tuning: the home's knobs; ``search`` says how much is tried.
+        present: what is in force beside them: where the search starts.
         products: table CATALOG, where facts of products are looked at.
         threads: 0 = all cores; never changes a result.
         progress: called with one line per trial.
     """
     few = tuning.evaluation.model_copy(update={"people": min(tuning.search.people, tuning.evaluation.people)})
-    tuning = tuning.model_copy(update={"evaluation": few})
+    tuning, before = tuning.model_copy(update={"evaluation": few}), present or {}
+    home, tuning = tuning, overridden(tuning, before)
     held = holdout(events, window, recommendable, tuning, products)
     if held is None:
         return None
@@ -107,8 +192,8 @@ def search(
     for member in SPACE:
         if member == "content" and (held.train.features is None or not uses_content(tuning)):
             continue
-        for overrides in trials(member, tuning, tuning.search.trials, tuning.seed):
-            knobs = overridden(tuning, overrides)
+        for overrides in trials(member, home, home.search.trials, home.seed, before):
+            knobs = overridden(home, before | overrides)
             figure = _figure(_facts_anew(held, products, knobs, member), _member(member, knobs, threads), k)
             progress(f"{member} with {overrides or 'the present knobs'}: NDCG@{k} {figure:.4f} on new products")
             made.append(Trial(member, overrides, figure))

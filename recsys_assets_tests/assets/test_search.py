@@ -17,7 +17,8 @@ def test_what_a_search_finds_is_tracked_and_holds_until_the_next_one(open_shop: 
     with open_shop() as shop:
         with (shop.home.path / "home.toml").open("a") as file:
             file.write("\n[tuning.search]\ntrials = 2\nwindows = [10]\n[tuning.als]\nfactors = 8\n")
-            file.write('[tuning.blend]\nkind = "default"\n[tuning.evaluation]\nbootstrap = 100\nbeginners = 0\n')
+            file.write('[tuning.blend]\nkind = "default"\n')
+            file.write("[tuning.evaluation]\nbootstrap = 100\nbeginners = 0\nholdout_days = 7\n")
         lake = Lake(shop.home.lake_url)
         earlier = {"overrides": {"item_cf.neighbours": 7, "als.factors": 128}}
         lake.put_text("search", LAST - timedelta(3), "winner.json", json.dumps(earlier))
@@ -34,7 +35,15 @@ def test_what_a_search_finds_is_tracked_and_holds_until_the_next_one(open_shop: 
         assert list(told["assets"]) == ["knob_search"]
 
         winner = json.loads(lake.get_text("search", LAST, "winner.json"))
-        assert winner["overrides"] == told["assets"]["knob_search"][str(LAST)]["overrides"]
+        about = told["assets"]["knob_search"][str(LAST)]
+        assert (winner["overrides"], winner["adopted"]) == (about["overrides"], about["adopted"])
+        assert winner["overrides"]["item_cf.neighbours"] == 7  # where the search started
+        assert winner["seen_until"] == str(LAST - timedelta(7))
+        assert winner["verdict"].startswith(("adopted: ", "not adopted: ", "judged on ", "nothing to adopt: "))
+        assert winner["says"][0].startswith(f"chosen on {LAST - timedelta(20)} to {LAST - timedelta(14)}, ")
+        # The same day again: a search stops no night, whatever it found.
+        again = shop.run("daily", LAST, LAST)
+        assert again["success"], again["failures"]
         assert "als.factors" not in winner["overrides"]  # the home sets it
         client = Tracking(shop.settings.mlflow_postgres_url, shop.home.artifacts)._client
         experiment = client.get_experiment_by_name(EXPERIMENT)

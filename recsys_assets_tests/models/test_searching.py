@@ -5,10 +5,11 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
+from recsys_assets.logic.search import overridden
 from recsys_assets.logic.split import windows
-from recsys_assets.models.searching import Found, search
+from recsys_assets.models.searching import Found, Verdict, judged, search
 from recsys_assets.tuning import Tuning
-from recsys_assets_tests.models.builders import catalog, event, events
+from recsys_assets_tests.models.builders import always, catalog, event, events
 
 AS_OF = date(2024, 6, 30)
 WINDOW = windows(AS_OF, 7)["validation"]
@@ -92,3 +93,33 @@ def test_people_read_which_knobs_won(whole: Found) -> None:
 def test_a_shop_without_a_validation_window_is_not_searched() -> None:
     young = events(event("p", "i00", AS_OF))
     assert search(young, WINDOW, list(PRODUCTS), Tuning.model_validate(SMALL)) is None
+
+
+def verdict(given: pl.DataFrame, winners: dict[str, object]) -> Verdict:
+    home = Tuning.model_validate(SMALL | {"blend": {"kind": "default"}, "model_weights": {"als": 0, "item_cf": 0}})
+    made = judged(given, WINDOW, always(list(PRODUCTS)), home, overridden(home, winners), threads=1)
+    assert made is not None
+    return made
+
+
+def test_a_winner_is_adopted_where_a_window_of_its_own_says_so() -> None:
+    made = verdict(fashion(), {"popularity.window_days": 30})
+    assert made.people == 30
+    assert made.adopted
+    assert made.present + made.difference == pytest.approx(1)
+    assert str(made).startswith("adopted: NDCG@5 of what would be published ")
+    before = fashion().filter(pl.col("event_date") <= WINDOW.until)  # the test's week changes nothing
+    assert verdict(before, {"popularity.window_days": 30}) == made
+
+
+def test_a_winner_by_chance_is_not() -> None:
+    made = verdict(fashion(), {"popularity.window_days": 180})
+    assert made.low <= 0 <= made.high
+    assert not made.adopted
+    assert str(made).endswith("; it may be chance")
+
+
+def test_of_few_people_no_winner_is_adopted() -> None:
+    made = Verdict(10, 29, 0.1, 0.05, 0.01, 0.09)
+    assert not made.adopted
+    assert "fewer than 30 say nothing" in str(made)
