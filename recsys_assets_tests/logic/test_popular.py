@@ -35,7 +35,7 @@ def test_products_that_the_catalogue_lacks_have_no_category() -> None:
 
 def popular(counts: dict[str, dict[str, int]], **knobs: object) -> list[tuple[str, int | None, str]]:
     """Product, people and reason of the overall list; ``counts`` are those of ITEM_STATS, 0 where left out."""
-    zero = {name: 0 for name, kind in ITEM_STATS.columns.items() if kind.is_integer()}
+    zero: dict[str, object] = {name: 0 for name, kind in ITEM_STATS.columns.items() if kind.is_integer()}
     stats = rows(ITEM_STATS, [zero | {"product_id": product} | own for product, own in counts.items()])
     made = popular_items(stats, catalog(dict.fromkeys(counts)), Tuning.model_validate(knobs))
     return list(made.filter(category="").select("product_id", "buyers", "reason").iter_rows())
