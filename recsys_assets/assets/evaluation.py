@@ -11,6 +11,7 @@ import polars as pl
 
 from recsys_assets.assets.features import PAST_EVENTS, catalog_as_of, links, opted_out
 from recsys_assets.assets.quality import spec
+from recsys_assets.assets.reference import reference
 from recsys_assets.assets.stage import stage
 from recsys_assets.assets.tuned import searched, tuned
 from recsys_assets.errors import NotFoundError
@@ -105,11 +106,17 @@ def champion(shop: Shop) -> tuple[Recipe | None, str]:
     found = live(Postgres(shop.settings.postgres_url), people=0, places=0)
     if found is None:
         return None, "nothing is live yet"
+    recipe, why_not = recipe_of(shop, found.model_version)
+    return recipe, f"{found.model_version} is live and {why_not}" if why_not else found.model_version
+
+
+def recipe_of(shop: Shop, version: str) -> tuple[Recipe | None, str]:
+    """By what a registered version makes lists, or why that is not known."""
     try:
-        folder = shop.tracking.fetch(int(found.model_version.rpartition("/")[2]))
-        return Recipe.from_text((folder / RECIPE).read_text(encoding="utf-8")), found.model_version
+        folder = shop.tracking.fetch(int(version.rpartition("/")[2]))
+        return Recipe.from_text((folder / RECIPE).read_text(encoding="utf-8")), ""
     except (FileNotFoundError, NotFoundError) as error:
-        return None, f"{found.model_version} is live and cannot be made again: {error}"
+        return None, f"cannot be made again: {error}"
 
 
 @dg.asset(
@@ -132,7 +139,10 @@ def evaluation(
         day, lake = day_of(context), shop.lake
         recipe, named = champion(shop)
         context.log.info(f"champion: {named}")
-        longest = max(shop.tuning.window_days, recipe.tuning.window_days if recipe else 0)
+        held_on_to = reference(shop, day)
+        fixed = recipe_of(shop, held_on_to.version)[0] if held_on_to else None
+        context.log.info(f"reference: {held_on_to or 'nothing went live yet'}")
+        longest = max(shop.tuning.window_days, *(one.tuning.window_days for one in (recipe, fixed) if one), 0)
         known = evaluated(shop, day, longest)
 
         def measured(knobs: Tuning) -> Evaluation:
@@ -144,6 +154,7 @@ def evaluation(
                 links=known.links,
                 products=known.products,
                 champion=recipe,
+                reference=fixed,
                 older=lambda last: tuned(shop, last),
                 threads=shop.settings.threads,
                 progress=context.log.info,

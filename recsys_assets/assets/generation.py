@@ -5,6 +5,7 @@ import dagster as dg
 from recsys_assets.assets.learnt import learnt_at
 from recsys_assets.assets.models import FLAVOURS, VERSION_FILE, folder_name
 from recsys_assets.assets.people import follow_users_files
+from recsys_assets.assets.reference import hold_on_to
 from recsys_assets.assets.stage import stage
 from recsys_assets.partitions import DAY, day_of
 from recsys_assets.resources import Shop
@@ -33,6 +34,9 @@ def generation(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeR
             progress=context.log.info,
         )
         shop.tracking.set_alias(int(version.rpartition("/")[2]), "champion")
+        held_on_to = hold_on_to(shop, day, version)
+        if held_on_to is not None:
+            context.log.info(f"reference of the gate: {held_on_to}")
         return dg.MaterializeResult(
             metadata=metadata(
                 published.people,

@@ -9,6 +9,7 @@ import polars as pl
 from recsys_assets.assets.features import PAST_EVENTS, events_of_people
 from recsys_assets.assets.models import load_blend
 from recsys_assets.assets.quality import spec
+from recsys_assets.assets.reference import reference
 from recsys_assets.assets.stage import stage
 from recsys_assets.logic.audit import Audit, audit, audit_sources
 from recsys_assets.logic.choices import EVERYBODY
@@ -85,6 +86,7 @@ def _judged(shop: Shop, day: date, lists: pl.DataFrame) -> tuple[list[Verdict], 
         churn(same, theirs),
         (people, found.people),
         knobs,
+        {"champion": found.model_version, "reference": str(reference(shop, day) or "none is recorded yet")},
     )
     return verdicts, f"generation {found.generation} for {found.day} ({found.model_version})"
 

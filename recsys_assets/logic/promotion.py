@@ -161,6 +161,26 @@ def judge(
     ]  # fmt: skip
 
 
+def new_reference(before: Mapping[str, object] | None, knobs: Mapping[str, object], *, by_hand: bool) -> str | None:
+    """Why what goes live now is what later lists are held against, in words; None: it is not.
+
+    >>> new_reference(None, {}, by_hand=False), new_reference({}, {}, by_hand=False)
+    ('the first that went live', None)
+    >>> new_reference({}, {"als": {"factors": 32}}, by_hand=False)
+    'with the knobs of an accepted search'
+
+    Args:
+        before: knobs that a search had set when the last reference was made; None: there is none.
+        knobs: those that a search has set now.
+        by_hand: a rule of the gate refused the lists, and ``promotion.accept_days`` let them through.
+    """
+    if before is None:
+        return "the first that went live"
+    if dict(before) != dict(knobs):
+        return "with the knobs of an accepted search" if knobs else "without the knobs of the search before"
+    return "accepted by promotion.accept_days" if by_hand else None
+
+
 @dataclass(frozen=True)
 class Decision:
     """``passed``: every rule holds; ``stops``: the day must not go live. ``says`` why, and what happens now."""

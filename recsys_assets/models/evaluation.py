@@ -38,6 +38,7 @@ COMPARED = (
     ("published", "personal", "all"),
     ("published", "champion", "all"),
     ("published", "champion", "new"),
+    ("published", "reference", "all"),
 )
 WHOLE = 0  # the K of a figure of the whole ranking
 Key = tuple[str, str, int]
@@ -66,7 +67,7 @@ class Evaluation:
         """The figures of one more window."""
         metrics, comparisons = _figures(split, held, lists, tuning, products)
         # The champion may know products that this window's training does not: its ceiling is another one.
-        own = {key: listed for key, listed in lists.items() if key[0] != "champion"}
+        own = {key: listed for key, listed in lists.items() if key[0] not in ("champion", "reference")}
         return replace(
             self,
             metrics=pl.concat([self.metrics, metrics]),
@@ -84,6 +85,7 @@ def evaluate(
     links: Callable[[pl.LazyFrame, date], pl.DataFrame | pl.LazyFrame] = lambda events, _: events,
     products: Callable[[date], pl.DataFrame | None] = lambda _: None,
     champion: Recipe | None = None,
+    reference: Recipe | None = None,
     older: Callable[[date], Tuning] | None = None,
     threads: int = 0,
     progress: Progress = lambda _: None,
@@ -114,6 +116,7 @@ def evaluate(
         products: table CATALOG as of a cut-off, so that no product is known before its day; what is said of products
             is told to models, and gives diversity and price tiers.
         champion: what the live lists are made by.
+        reference: a fixed recipe, beside it.
         older: the knobs of an older test window, by its last day: none was tuned on it. Default: ``tuning``.
         threads: 0 = all cores; never changes a result.
         progress: called with one line per step.
@@ -158,16 +161,14 @@ def evaluate(
         blend.fit(test.train)
         progress(f"{split}: ranking for {len(test.history.person_keys)} people")
         lists = lists_of(test, blend, choices, own, threads, whole=True)
-        if champion is not None and not place:
-            progress(f"{split}: the champion")
-            theirs = {key: lists[key] for key in lists if key[0] == "published"}
-            if not champion.makes_the_same_lists(Recipe(own, choices)):
-                knobs = _as_measured(champion.tuning, own)
-                days = known(window.cutoff, knobs.window_days)
-                then = holdout(days, window, recommendable(window.cutoff), knobs, facts)
-                # By its own days of history it may know nobody; then there is nothing to compare with.
-                theirs = _champion_lists(test, then, champion, blend, knobs, threads) if then else {}
-            lists |= {("champion", target): listed for (_, target), listed in theirs.items()}
+
+        def seen_by(knobs: Tuning, window: Window = window, facts: pl.DataFrame | None = facts) -> Holdout | None:
+            return holdout(known(window.cutoff, knobs.window_days), window, recommendable(window.cutoff), knobs, facts)
+
+        if not place:
+            others = {"champion": champion, "reference": reference}
+            progress(f"{split}: {' and '.join(name for name, one in others.items() if one) or 'no other recipe'}")
+            lists |= _lists_of_others(others, Recipe(own, choices), test, lists, seen_by, blend, threads)
         made = made.with_window(split, test, lists, own, facts)
         progress(f"{split}: confidence, of everybody who gets a list")
         errors, bins = calibration_figures(split, put_forward(test, blend, choices, own, threads), choices)
@@ -192,6 +193,34 @@ def _since(cutoff: date, days: int) -> pl.Expr:
 def _as_measured(champion: Tuning, ours: Tuning) -> Tuning:
     """The champion's knobs, but those of how it is measured: on the same people, as deep."""
     return champion.model_copy(update={"evaluation": ours.evaluation, "seed": ours.seed})
+
+
+def _lists_of_others(
+    others: Mapping[str, Recipe | None],
+    ours: Recipe,
+    held: Holdout,
+    lists: Lists,
+    seen_by: Callable[[Tuning], Holdout | None],
+    blend: Blend,
+    threads: int,
+) -> Lists:
+    """What other recipes would publish, under their names; one that makes the lists of another is not made again."""
+    made: Lists = {}
+    recipes = [("published", ours)]
+    for name, recipe in others.items():
+        if recipe is None:
+            continue
+        same = next((other for other, one in recipes if recipe.makes_the_same_lists(one)), None)
+        if same is not None:
+            theirs = {key: listed for key, listed in (lists | made).items() if key[0] == same}
+        else:
+            knobs = _as_measured(recipe.tuning, ours.tuning)
+            then = seen_by(knobs)
+            # By its own days of history it may know nobody; then there is nothing to compare with.
+            theirs = _champion_lists(held, then, recipe, blend, knobs, threads) if then else {}
+        made |= {(name, target): listed for (_, target), listed in theirs.items()}
+        recipes.append((name, recipe))
+    return made
 
 
 def _champion_lists(

@@ -32,7 +32,7 @@ EXPERIMENT = "recsys"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # its page opens on runs, not on chat traces
 REGISTERED = "recsys"
 MODEL_FOLDER = "model"
-Alias = Literal["champion", "challenger"]
+Alias = Literal["champion", "challenger", "reference"]
 
 _CONNECT_SECONDS = 5
 _SCHEMA_LOCK = 0x7265637379736D6C  # "recsysml": any number that nobody else locks in this database

@@ -96,6 +96,7 @@ def test_everybody_gets_the_same_list(shop: Shop) -> None:
     assert champion is not None
     assert challenger is not None
     assert (champion.version, challenger.version) == (1, 2)
+    assert tracking.aliased("reference") == champion
 
 
 def test_one_user_with_tens_of_thousands_of_events_changes_nothing(shop: Shop) -> None:

@@ -4,7 +4,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_assets.logic.promotion import BASELINES, STRETCH, Compared, ListFacts, churn, decide, judge, table
+from recsys_assets.logic.promotion import (
+    BASELINES,
+    STRETCH,
+    Compared,
+    ListFacts,
+    churn,
+    decide,
+    judge,
+    new_reference,
+    table,
+)
 from recsys_assets.tables import CATALOG, COMPARISONS, EVALUATION, MICROS, PROMOTION
 from recsys_assets.tuning import Promotion
 from recsys_assets_tests.models.builders import rows
@@ -208,3 +218,17 @@ def test_what_is_compared_is_the_published_lists_on_the_test_window() -> None:
     assert set(found) == {"popularity", "champion"}
     assert found["champion"] == Compared("champion", "NDCG@10", 0.1, 0.0, 0.2, 9, 0.3)
     assert Compared.among(made, figures, "ndcg", 5) == {}
+
+
+def test_a_reference_stays_until_a_search_or_a_hand_makes_another() -> None:
+    knobs: dict[str, object] = {"als": {"factors": 32}}
+    assert new_reference(knobs, knobs, by_hand=False) is None
+    assert new_reference(knobs, {}, by_hand=False) == "without the knobs of the search before"
+    assert new_reference(knobs, knobs, by_hand=True) == "accepted by promotion.accept_days"
+    named = {"champion": "recsys/9", "reference": "recsys/1 of 2024-03-01, the first that went live"}
+    made = judge({"reference": replace(EVEN, baseline="reference")}, LIVE, LIVE, 0.5, (100, 100), KNOBS, named)
+    told = {one.rule: one.says for one in made}
+    assert told["no_worse_than_reference"] == (
+        "NDCG@10 on the test window differs from that of reference (recsys/1 of 2024-03-01, the first that went live) by "
+        "+0.0000 [-0.0100, +0.0100], paired over 500 people; 0.0060 may be lost"
+    )

@@ -143,6 +143,20 @@ def test_everybody_the_same_list_is_worse_than_a_champion_with_tastes() -> None:
     assert compared(made)["high"] < 0
 
 
+def test_a_fixed_recipe_is_compared_beside_the_live_one() -> None:
+    """The live recipe is today's, the fixed one has tastes."""
+    live, fixed = Recipe(POPULAR_ONLY, Choices.unchosen(TUNING)), Recipe(TUNING, Choices.unchosen(TUNING))
+    made = evaluate(shop(), AS_OF, always(PRODUCTS), POPULAR_ONLY, champion=live, reference=fixed)
+    alone = evaluate(shop(), AS_OF, always(PRODUCTS), POPULAR_ONLY, champion=fixed)
+    about = {"split": "test", "model": "published", "target": "all", "metric": "ndcg", "k": 5}
+    by_name = made.comparisons.filter(**about)
+    assert by_name.filter(baseline="reference")["high"][0] < 0
+    figures = ["difference", "low", "high"]
+    of = alone.comparisons.filter(**about).filter(baseline="champion").select(figures)
+    assert by_name.filter(baseline="reference").select(figures).equals(of)
+    assert by_name.filter(baseline="champion")["difference"][0] > by_name.filter(baseline="reference")["difference"][0]
+
+
 def test_the_same_recipe_differs_by_nothing(made: Evaluation) -> None:
     again = evaluate(
         shop(), AS_OF, always(PRODUCTS), TUNING, products=lambda _: CATALOG, champion=Recipe(TUNING, made.choices)
