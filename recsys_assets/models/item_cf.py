@@ -106,10 +106,11 @@ class ItemCf:
         )
 
     def _tastes(self, history: Interactions) -> Matrix:
+        made: Matrix
         if self.signals == "views":
             made = sp.csr_matrix(history.weights.astype(np.bool_), dtype=np.float32)
         elif self.signals == "purchases":
-            made = history.frequency.log1p()
+            made = sp.csr_matrix(history.frequency.log1p(), dtype=np.float32)
         else:
             made = tastes(history, self.purchase_weight)
         if self.spending_weighted:

@@ -229,6 +229,6 @@ def test_a_reference_stays_until_a_search_or_a_hand_makes_another() -> None:
     made = judge({"reference": replace(EVEN, baseline="reference")}, LIVE, LIVE, 0.5, (100, 100), KNOBS, named)
     told = {one.rule: one.says for one in made}
     assert told["no_worse_than_reference"] == (
-        "NDCG@10 on the test window differs from that of reference (recsys/1 of 2024-03-01, the first that went live) by "
-        "+0.0000 [-0.0100, +0.0100], paired over 500 people; 0.0060 may be lost"
+        "NDCG@10 on the test window differs from that of reference (recsys/1 of 2024-03-01, the first that went live) "
+        "by +0.0000 [-0.0100, +0.0100], paired over 500 people; 0.0060 may be lost"
     )
