@@ -70,7 +70,9 @@ def test_neighbours_by_purchases_by_looks_or_by_both() -> None:
     def near(signals: Signals) -> dict[str, float]:
         model = ItemCf(signals=signals, popularity_exponent=0.0)
         model.fit(shop)
-        return dict(zip(shop.product_ids.tolist(), model.similarity.toarray()[0].astype(float).round(3).tolist(), strict=True))
+        return dict(
+            zip(shop.product_ids.tolist(), model.similarity.toarray()[0].astype(float).round(3).tolist(), strict=True)
+        )
 
     assert near("purchases") == {"a": 0, "b": 1, "c": 0}  # of each of two people √½ × √½
     assert near("views") == {"a": 0, "b": round(1 / 3 + 1 / 2, 3), "c": round(1 / 3, 3)}
