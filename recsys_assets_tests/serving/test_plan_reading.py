@@ -113,7 +113,8 @@ def test_facts_are_those_of_now_and_words_those_of_the_generation(stores: Stores
         ]  # fmt: skip
         assert rows[1] == {
             "product_id": "b", "parent_id": None, "name": None, "category": "x > y", "brand": None, "price_micros": 10,
-            "list_price_micros": None, "image_url": None, "url": None, "in_stock": True,
+            "list_price_micros": None, "image_url": None, "url": None, "in_stock": True, "not_recommendable": None,
+            "price_tier": None,
         }  # fmt: skip
         found = one.run(fetch(one._pool, "read/copy", wanted))
         assert sorted((row["product_id"], row["intent"]) for row in found) == [("a", "explore"), ("a", "replenish")]
