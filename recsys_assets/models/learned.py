@@ -30,6 +30,10 @@ SCORE = "score"  # a fact that trees are told: what the weights say
 # these alone; the weights reached .346.
 TOLD = ("days", "frequency", "since", "category_share")
 NAMES_PRODUCTS = ("popularity",)  # the same for everybody
+NO_LESSON = (
+    "validation: no order is learned: nobody of those drawn to learn from took a product that the chosen weights put "
+    "forward; the weights are kept"
+)
 Progress = Callable[[str], None]
 
 
@@ -192,14 +196,16 @@ def fit_ranker(
     choices: Choices,
     tuning: Tuning,
     threads: int,
-) -> Ranker:
-    """A learned order of what Level 1 puts forward under ``weights``.
+) -> Ranker | None:
+    """A learned order of what Level 1 puts forward under ``weights``; None where nobody sampled took any of it.
 
     The trees are told the scores of members that have a weight, and ``TOLD``. Other members would have to be trained
     every day, and changed the NDCG@10 of people not learned from by less than chance (.347 with all, .349 without).
     """
     scores = weighted(given, names, weights)
     kept = within(given, scores, choices, tuning) & _sample(len(given.relevant), tuning)[given.pool.rows]
+    if not given.hits[kept].any():
+        return None
     asked = {name for own in weights.values() for name, weight in own.items() if weight > 0}
     told = [name for name in names if name in asked and name not in NAMES_PRODUCTS] + [*TOLD, SCORE]
     ranker = Ranker(
@@ -279,9 +285,13 @@ def learn(
         other, mine = given.people(mask), mask[given.pool.rows]
         weights = fit_weights(one, names, default, k, tuning)
         scores["weights"][mine] = weighted(other, names, weights)
-        if learns:
-            ranker = fit_ranker(one, weights, names, choices, tuning, threads)
+        ranker = fit_ranker(one, weights, names, choices, tuning, threads) if learns else None
+        if ranker is not None:
             scores["learned"][mine] = reordered(other, scores["weights"][mine], ranker, choices, tuning)
+        elif learns:
+            progress(NO_LESSON)
+            learns = False
+            del scores["learned"]
     figures = {kind: _mean(given.figure(made, k)) for kind, made in scores.items()}
     alone = {name: _mean(given.figure(given.pool.feature(name), k)) for name in names}
     progress(f"validation: NDCG@{k} " + ", ".join(f"{name} {value:.4f}" for name, value in (figures | alone).items()))
@@ -291,13 +301,19 @@ def learn(
     begun = Taught.concat([taught(one, blend, choices, tuning, threads) for one in early]) if early else None
     beginners = fit_beginners(begun, weights, names, default, k, tuning)
     kind, best = pick(figures, alone, tuning)
+    ranker = None
+    if learns and best is None:
+        ranker = fit_ranker(_joined(both, begun), weights | beginners, names, choices, tuning, threads)
+        if ranker is None:  # the sample is drawn of everybody, not of those of one lesson
+            progress(NO_LESSON)
+            del scores["learned"], figures["learned"]
+            kind, best = pick(figures, alone, tuning)
     weights = (weights if best is None else {EVERYBODY: {best: 1.0}}) | beginners
     if best is not None:
         scores["weights"] = weighted(given, names, weights)
         figures["weights"] = alone[best]
     made = replace(choices, kind=kind, weights=weights, figures=figures | alone)
-    if learns and best is None:
-        ranker = fit_ranker(_joined(both, begun), weights, names, choices, tuning, threads)
+    if ranker is not None:
         made = replace(made, trees=ranker.to_text(), facts=ranker.names)
     places = max(*tuning.evaluation.ks, tuning.served_list_size)
     tried = [name for name in ("weights", "learned") if name in scores and (name == "weights" or best is None)]

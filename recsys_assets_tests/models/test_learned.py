@@ -14,7 +14,7 @@ from recsys_assets.models.base import Interactions
 from recsys_assets.models.candidates import candidates, picked
 from recsys_assets.models.choosing import choose, lists_of
 from recsys_assets.models.holdout import Holdout, Lists, holdout, holdout_before
-from recsys_assets.models.learned import Learned, pick
+from recsys_assets.models.learned import NO_LESSON, Learned, _sample, pick
 from recsys_assets.models.traits import Traits, described
 from recsys_assets.tables import CANDIDATES, INTERACTIONS, MICROS, STEPS
 from recsys_assets.tuning import Als, Blending, Evaluation, Tuning
@@ -118,6 +118,24 @@ def test_too_few_people_choose_nothing_and_nobody_learns_without_hits() -> None:
     missed = replace(known, bought=nothing)
     choices, _ = choose(missed, TUNING, 1, lambda _: None)
     assert (choices.kind, choices.trees) == ("default", "")
+
+
+@pytest.mark.parametrize("wanted", ["validation", "learned"])
+@pytest.mark.parametrize("missed", ["halves", "everybody"])
+def test_a_sample_without_a_hit_teaches_no_order_and_stops_nothing(missed: str, wanted: str) -> None:
+    """Who took something is not among those drawn to learn from: of either half of people, or of both together."""
+    tuning = with_blend(kind=wanted, people=10, people_to_learn=4)
+    drawn = {"halves": np.repeat(_sample(30, tuning), 2), "everybody": _sample(60, tuning)}
+    other = {"halves": "everybody", "everybody": "halves"}[missed]
+    known = held(shop())
+    truth = known.bought.toarray() & (drawn[other] & ~drawn[missed])[:, None]
+    said: list[str] = []
+    choices, lists = choose(with_truth(known, truth), tuning, 1, said.append)
+    assert (choices.trees, "learned" in choices.figures) == ("", False)
+    assert choices.kind in ("default", "weights")
+    assert ("published", "all") in lists
+    assert ("learned", "all") not in lists
+    assert said.count(NO_LESSON) == 1
 
 
 def test_nothing_of_a_half_is_learned_by_those_who_are_judged() -> None:
