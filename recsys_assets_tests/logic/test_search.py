@@ -65,7 +65,8 @@ def searched(number: int, *, adopted: bool = True, at: str = "1") -> Searched:
 def test_the_newest_adopted_search_holds_for_windows_after_what_it_has_seen(
     on: int, cutoff: int, holds: int | None
 ) -> None:
-    records = [searched(10), searched(15, adopted=False), searched(20), Undone(day(21), day(20), "2", "by hand")]
+    records: list[Searched | Undone] = [searched(10), searched(15, adopted=False), searched(20)]
+    records.append(Undone(day(21), day(20), "2", "by hand"))
     found = in_force(records, day(on), day(cutoff))
     assert (found and found.day.day) == holds
 

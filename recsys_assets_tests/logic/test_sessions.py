@@ -1,5 +1,6 @@
 from datetime import UTC, date, datetime, timedelta
 from random import Random
+from typing import Any
 
 import polars as pl
 from hypothesis import given, settings
@@ -141,7 +142,7 @@ def test_a_session_id_that_is_an_event_id_does_not_meet_it() -> None:
 
 
 def test_a_return_is_no_visit_and_makes_none_longer() -> None:
-    back = {"quantity": -2, "unit_price_micros": MICROS}
+    back: dict[str, Any] = {"quantity": -2, "unit_price_micros": MICROS}
     assert made(minutes(0, "return", **back)).equals(SESSIONS.empty())
     assert made(minutes(0, "return", session_id="s", **back)).equals(SESSIONS.empty())
     # 0 and 40 are more than 30 minutes apart, whatever came back between them; the visit around it counts it.
