@@ -1,5 +1,7 @@
 """Listings, profiles and what is known of models, on real stores and over real HTTP."""
 
+from dataclasses import replace
+
 from recsys_assets.columns import MEMBERS
 from recsys_assets.local.processes import wait_until
 from recsys_assets.serving import schemas
@@ -107,6 +109,25 @@ def test_models_stats_and_settings(stores: Stores) -> None:
         whole = client.get("/api/v1/config", headers=allowed).text
         for secret in (stores.home.keys.secret.decode(), stores.home.config.secret_fingerprint, "postgresql"):
             assert secret not in whole
+
+
+def test_where_nothing_is_popular_the_popular_routes_answer_an_empty_list(stores: Stores) -> None:
+    """As the night says it, which warns of an empty list and publishes: whoever has a list gets it."""
+    made = frames([stores.key("7")])
+    stores.publisher.publish(day(0), replace(made, popular=made.popular.clear()), model_version="1", keep=9)
+    with api(stores.settings) as client:
+        popular = client.get("/api/v1/items/popular")
+        assert (popular.status_code, popular.json()["popular_items"]) == (200, [])
+        assert listed(client.get(path("unknown"))).recommendations == []
+        assert listed(client.post(LIST, json={"user_id": "unknown"})).recommendations == []
+        for asked in ("userId=unknown", "anonId=unknown", "context=x", "productId=a", "cart=a", ""):
+            answer = client.get(f"/api/recommendations?{asked}")
+            assert answer.status_code == 200, answer.text
+            expected = ["b"] if "productId" in asked else []  # what is like the product on the page
+            assert [one["id"] for one in answer.json()["products"]] == expected, asked
+        assert listed(client.get(path("7"))).recommendations
+        assert client.get("/api/v1/stats").json()["categories"] == []
+        refused(client.get("/api/v1/items/popular?category=x"), 404, parameter="category")
 
 
 def test_before_the_first_generation_everything_says_so(stores: Stores) -> None:
