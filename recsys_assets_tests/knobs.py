@@ -14,6 +14,9 @@ from recsys_assets.tuning import Tuning
 OTHERS: dict[str, tuple[Any, ...]] = {
     "blend.members": (("popularity", "personal"), ("als", "item_cf", "content", "session")),
     "segment_filter.small": (("budget",), ()),
+    # What takes everybody for a bot empties each day: a night of its own, which stops.
+    "quality.bot_events": (5_000, 20_000),
+    "quality.bot_floor": (500, 2_000),
     "segment_filter.low_average": (("mid",), ()),
     "segment_filter.average": (("mid",), ()),
     "segment_filter.high": (("premium",), ()),

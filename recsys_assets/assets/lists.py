@@ -12,7 +12,7 @@ from recsys_assets.assets.quality import suite_result, suite_spec
 from recsys_assets.assets.stage import stage
 from recsys_assets.logic.hashing import list_hash
 from recsys_assets.logic.popular import popular_items as popular
-from recsys_assets.logic.ranking import Ranking
+from recsys_assets.logic.ranking import Ranking, emptied
 from recsys_assets.models.base import Interactions, called_by_number
 from recsys_assets.models.candidates import candidates as level_1
 from recsys_assets.models.item_cf import ItemCf
@@ -99,7 +99,7 @@ def lists(context: dg.AssetExecutionContext, shop: Shop) -> Iterator[dg.Material
                 list_hash=list_hash(frame),
             )
         )
-        suite = suites.lists(shop.tuning, pool["person_key"].n_unique())
+        suite = suites.lists(shop.tuning, pool["person_key"].n_unique(), len(emptied(pool, frame, ranked.effects)))
         yield suite_result(shop, "lists", "lists_are_whole", suites.beside(frame, facts, "product_id"), suite, str(day))
 
 

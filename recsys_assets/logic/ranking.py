@@ -219,6 +219,14 @@ class Ranking:
         return pl.Series("confidence", np.round(found, 6), dtype=pl.Float32, nan_to_null=True)
 
 
+def emptied(candidates: pl.DataFrame, lists: pl.DataFrame, rule_effects: pl.DataFrame) -> list[str]:
+    """Keys of the people without a row in ``lists`` of whom rules took out every candidate, sorted."""
+    out = rule_effects.filter(pl.col("dropped_by").is_not_null())
+    left = candidates.join(out, on=["person_key", "product_id"], how="anti")
+    none = candidates.join(left, on="person_key", how="anti").join(lists, on="person_key", how="anti")
+    return none["person_key"].unique().sort().to_list()
+
+
 def _pieces(candidates: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Whole people, so many at once that the memory of what is computed on the way is bounded."""
     ordered = candidates if candidates["person_key"].is_sorted() else candidates.sort("person_key", maintain_order=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recsys_assets.logic.choices import Choices
 from recsys_assets.logic.popular import popular_items
-from recsys_assets.logic.ranking import Ranking
+from recsys_assets.logic.ranking import Ranking, emptied
 from recsys_assets.logic.reasons import REASONS
 from recsys_assets.tables import CANDIDATES, LISTS, POPULAR_ITEMS, REPURCHASE_CYCLES, USER_PROFILES
 from recsys_assets.tuning import Tuning
@@ -55,6 +55,16 @@ def test_order_is_score_then_id_and_facts_come_from_the_catalogue() -> None:
     assert made.select("rank", "product_id", "position").rows() == [(1, "c", 1), (2, "a", 2), (3, "b", 3)]
     assert made["price_micros"].to_list() == [2_000_000] * 3
     assert made["category"].to_list() == ["Food", "Food > Bread", None]
+
+
+def test_whom_rules_leave_nothing_is_told_from_who_is_missing() -> None:
+    facts = (catalog({"a": "Food", "b": "Food"}, ("a",)), stats({}), bought([]), USER_PROFILES.empty())
+    ranking = Ranking(*facts, REPURCHASE_CYCLES.empty(), as_of=DAY, choices=CHOICES, tuning=TUNING)
+    pool = rows(CANDIDATES, [candidate("p", "a", 0.5), candidate("q", "a", 0.5), candidate("q", "b", 0.4)])
+    made = ranking.rank(pool)
+    assert made.lists["person_key"].to_list() == ["q"]
+    assert emptied(pool, made.lists, made.effects) == ["p"]
+    assert emptied(pool, made.lists.clear(), made.effects) == ["p"]  # of q no rule took b: q is missing
 
 
 def test_unknown_and_not_recommendable_products_are_out() -> None:

@@ -351,6 +351,11 @@ def test_rules_for_a_whole_table() -> None:
 
     lost = verdicts_of(LIST_OF_ALL.rows({}), suites.lists(TUNING, 5))
     assert failed(lost) == {"nobody_is_missing": "3 people have candidates and no list"}
+    ruled = verdicts_of(LIST_OF_ALL.rows({}), suites.lists(TUNING, 5, emptied=3))
+    assert failed(ruled)["rules_leave_something"].startswith("of 3 people with candidates the rules take out every one")
+    assert (len(failed(ruled)), severity_of(ruled)) == (1, "warn")
+    nobody = verdicts_of(LIST_OF_ALL.beside(LISTS.empty()), suites.lists(TUNING, 5, emptied=5))
+    assert list(failed(nobody)) == ["rules_leave_something"]
     empty = POPULAR.beside(POPULAR_ITEMS.empty())
     lonely = verdicts_of(empty, POPULAR.suite)
     assert failed(lonely) == {

@@ -126,11 +126,17 @@ def catalog(day: date) -> Suite:
     )
 
 
-def lists(tuning: Tuning, people: int) -> Suite:
-    """Rules for table LISTS, in its order and with the columns of `beside`; ``people`` should have one each."""
+def lists(tuning: Tuning, people: int, emptied: int = 0) -> Suite:
+    """Rules for table LISTS, in its order and with the columns of `beside`.
+
+    Args:
+        tuning: the knobs of the lists.
+        people: who has candidates; each should have a list,
+        emptied: but so many of them, of whom the shop's own rules take every candidate out.
+    """
     col, person = pl.col, pl.col("person_key")
     before = col("position").forward_fill().shift(1).over("person_key", order_by="rank").fill_null(0)
-    missing = pl.lit(people) - person.n_unique()
+    missing = pl.lit(people - emptied) - person.n_unique()
     return Suite(
         LISTS.name,
         LISTS.what,
@@ -172,6 +178,16 @@ def lists(tuning: Tuning, people: int) -> Suite:
                 "everybody with candidates has a list",
                 missing == 0,
                 pl.format("{} people have candidates and no list", missing),
+            ),
+            Whole(
+                "rules_leave_something",
+                "the shop's rules leave everybody a product",
+                pl.lit(emptied) == 0,
+                pl.lit(
+                    f"of {emptied} people with candidates the rules take out every one (the asset lists says which "
+                    "rules took out what); they are shown what is popular"
+                ),
+                "warn",
             ),
         ),
         ("person_key", "rank"),
