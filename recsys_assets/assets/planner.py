@@ -45,13 +45,13 @@ def events_of_origins(shop: Shop, day: date) -> pl.DataFrame:
     return usable(shop.lake.scan(CLEAN_EVENTS, days_between(first, day))).collect()
 
 
-def known_at(shop: Shop, day: date, numbered: pl.DataFrame) -> Callable[[date], Known]:
+def known_at(shop: Shop, day: date, events: pl.DataFrame, numbered: pl.DataFrame) -> Callable[[date], Known]:
     """A day → what was known at its end; nothing after ``day`` is read.
 
-    People have numbers instead of keys, so that two homes with the same files learn the same; ``numbered`` is
-    `numbers` of `events_of_origins`, of that day or a later one.
+    People have numbers instead of keys, so that two homes with the same files learn the same: ``numbered`` is `numbers`
+    of ``events``, which are `events_of_origins` up to ``day``, or of more.
     """
-    knobs, events = shop.tuning, events_of_origins(shop, day)
+    knobs = shop.tuning
     known, out, catalogs = links(shop), opted_out(shop, events), cache(partial(catalog_as_of, shop))
 
     def at(past: date) -> Known:
@@ -79,13 +79,16 @@ def planner(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     with stage() as metadata:
         day, lake = day_of(context), shop.lake
-        numbered = numbers(events_of_origins(shop, day))
-        known = known_at(shop, day, numbered)
+        events = events_of_origins(shop, day)
+        numbered = numbers(events)
+        known = known_at(shop, day, events, numbered)
         learned = learn(known, day, shop.tuning, shop.settings.threads, context.log.info)
         # The oldest and the newest: every other one is made by the same lines.
         wrong = state_leaks(
             [*learned.states[:1], *learned.states[1:][-1:]],
-            lambda past: states_by(known_at(shop, past, numbered)(past), past, shop.tuning),
+            lambda past: states_by(
+                known_at(shop, past, events.filter(pl.col("event_date") <= past), numbered)(past), past, shop.tuning
+            ),
         )
         lake.write(PLAN_FIGURES, day, learned.figures)
         with lake.new_folder(folder_name(NAME), day) as folder:

@@ -7,10 +7,10 @@ It is the version that went live with the last accepted search, or on the last d
 import json
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-from recsys_assets.assets.tuned import tuned
+from recsys_assets.assets.tuned import searched
 from recsys_assets.logic.promotion import new_reference
+from recsys_assets.logic.search import Overrides
 from recsys_assets.resources import Shop
 from recsys_assets.tables import PROMOTION
 
@@ -19,12 +19,12 @@ FOLDER, FILE = "reference", "reference.json"
 
 @dataclass(frozen=True)
 class Reference:
-    """A model version (``recsys/7``), the day whose lists it made, why it is held on to, and a search's knobs then."""
+    """A model version (``recsys/7``), the day whose lists it made, why it is held on to, and what a search had set."""
 
     version: str
     day: date
     because: str
-    knobs: dict[str, Any]
+    knobs: Overrides
 
     def __str__(self) -> str:
         return f"{self.version} of {self.day}, {self.because}"
@@ -41,8 +41,8 @@ def reference(shop: Shop, day: date) -> Reference | None:
 
 def hold_on_to(shop: Shop, day: date, version: str) -> Reference | None:
     """After ``version`` went live for ``day``: the new reference where it is one, else None."""
-    last, own = reference(shop, day), shop.tuning.model_dump(mode="json")
-    knobs = {name: value for name, value in tuned(shop, day).model_dump(mode="json").items() if value != own[name]}
+    last, found = reference(shop, day), searched(shop, day)
+    knobs = found.overrides if found else {}
     refused = not shop.lake.read(PROMOTION, day)["passed"].all()
     by_hand = refused and day in shop.tuning.promotion.accept_days
     because = new_reference(last.knobs if last else None, knobs, by_hand=by_hand)

@@ -16,9 +16,7 @@ import numpy.typing as npt
 from scipy.special import betainc, betaincc, betaln, gammainc, gammaincc
 
 Counts = Mapping[date, int]
-_TRIMMED = (
-    1 / 7
-)  # of the days below what was expected, the share of the worst that says nothing: two holidays in a month
+_TRIMMED = 1 / 7  # share of the days below what was expected, the worst ones, that says nothing: holidays
 _KEPT = 0.534  # mean square of a normal distribution's values, the largest seventh by size left out
 _TO_FOLLOW = 300  # events a week at which half of what the last days tell about the level is believed
 

@@ -4,11 +4,10 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from recsys_assets.logic.baskets import LOOKS
 from recsys_assets.logic.price_tiers import product_tiers
 from recsys_assets.tables import ITEM_STATS, MICROS
 from recsys_assets.tuning import Tuning
-
-LOOKS = ("view", "click", "search_click", "add_to_cart", "wishlist_add")  # a person looked at the product
 
 
 def item_stats(
@@ -17,10 +16,10 @@ def item_stats(
     """One row per product with an event in the window: table ITEM_STATS, ordered by product.
 
     A purchase is a line. ``trend`` is the purchases of the last ``recent_days`` days over those of as many days
-    before, per day; days before the first of ``events`` are none. The average
-    price is per unit, over lines with a price. The rating is the mean of the window's ratings, else the catalogue's. A
-    rate with nothing below its line is null; one of a step is at most 1, also where more was bought than was put into
-    carts, or more came back than was bought in the window.
+    before, per day; days before the first of ``events`` are none. The average price is per unit, over lines with a
+    price. The rating is the mean of the window's ratings, else the catalogue's. A rate with nothing below its line is
+    null; one of a step is at most 1, also where more was bought than was put into carts, or more came back than was
+    bought in the window. Who put a product into a cart or on a wish list has looked at it, too.
 
     Args:
         events: table CLEAN_EVENTS; days outside the window are ignored.

@@ -166,7 +166,7 @@ def new_reference(before: Mapping[str, object] | None, knobs: Mapping[str, objec
 
     >>> new_reference(None, {}, by_hand=False), new_reference({}, {}, by_hand=False)
     ('the first that went live', None)
-    >>> new_reference({}, {"als": {"factors": 32}}, by_hand=False)
+    >>> new_reference({}, {"als.factors": 32}, by_hand=False)
     'with the knobs of an accepted search'
 
     Args:

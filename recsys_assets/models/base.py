@@ -216,6 +216,7 @@ def called_by_number(people: Interactions) -> Interactions:
         people.spending[order],
         people.steps.take(order),
         people.features,
+        people.units if people.units is None else people.units[order],
     )
 
 

@@ -66,7 +66,7 @@ class Evaluation:
     ) -> "Evaluation":
         """The figures of one more window."""
         metrics, comparisons = _figures(split, held, lists, tuning, products)
-        # The champion may know products that this window's training does not: its ceiling is another one.
+        # Other recipes may know products that this window's training does not: their ceiling is another one.
         own = {key: listed for key, listed in lists.items() if key[0] not in ("champion", "reference")}
         return replace(
             self,

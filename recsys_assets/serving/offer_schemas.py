@@ -123,7 +123,10 @@ class GeneratorRequest(Body):
         max_length=MAX_SLICE, description="Ids of the catalogue, or products with their facts; best first."
     )
     turns: list[Turn] = Field([], max_length=MAX_TURNS, description="What the person has said so far, in order.")
-    user_id: Id | None = Field(None, description='Echoed; words say "again" of what this person has bought.')
+    user_id: Id | None = Field(
+        None,
+        description='Echoed; words say "again" of what they bought, and what is not to be shown to them is left out.',
+    )
 
 
 class Offered(Answered):

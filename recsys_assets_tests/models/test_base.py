@@ -83,3 +83,10 @@ def test_numbers_of_people_follow_what_they_did_in_whatever_order_their_keys_are
     assert differences(one, other) == []
     assert one.person_keys.tolist() == other.person_keys.tolist()
     assert sorted(told(one.steps)) == sorted(people)
+
+
+def test_people_called_by_number_have_all_that_they_had() -> None:
+    shop = Interactions.from_frame(bought([("a", "i", 1), ("b", "i", 2), ("b", "j", 1)]))
+    numbered = called_by_number(shop)
+    for name in ("weights", "frequency", "purchases", "spending", "units"):
+        assert sorted(getattr(shop, name).toarray().tolist()) == sorted(getattr(numbered, name).toarray().tolist())
