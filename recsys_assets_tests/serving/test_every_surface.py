@@ -56,16 +56,17 @@ DAY = date(2024, 12, 6)
 # Product → price, category, parent. 90 and 95 are premium; nobody has done anything with the last three.
 PRODUCTS: dict[str, tuple[int, str, str | None]] = {
     "sofa": (90, "Home", None), "lamp": (10, "Home", None), "table": (20, "Home", None), "chair": (12, "Home", None),
-    "ban": (11, "Home", None), "few": (11, "Home", None),
+    "ban": (11, "Home", None), "few": (11, "Home", None), "rug": (11, "Home", None),
     "S": (12, "Clothes", "shirt"), "M": (12, "Clothes", "shirt"), "L": (12, "Clothes", "shirt"),
     "cap": (10, "Clothes", None), "coat": (90, "Clothes", None),
     "socks": (9, "Clothes", None), "poster": (95, "Home", None), "throne": (95, "Home", None),
 }  # fmt: skip
 PINS = ("poster", "socks")
 DEAR = {"coat", "throne"}  # new to the owner, whose segment is offered nothing premium
-OWNED = {"sofa": 3, "cap": 3, "S": 200}  # days ago; a cycle is 30 days
+OWNED = {"sofa": 3, "cap": 3, "S": 200, "rug": 200}  # days ago; a cycle is 30 days
+BEYOND = {"rug"}  # no candidate of anybody who owns it, so that no row of theirs says that they bought it
 NOWHERE = {"ban", "few"}
-SOLD = list(PRODUCTS)[:11]
+SOLD = list(PRODUCTS)[:12]
 TUNING = """
 [tuning]
 k_anonymity = 2
@@ -114,7 +115,9 @@ def night(home: Home, people: dict[str, dict[str, int]], *, repeats: bool) -> Fr
         {"person_key": key, "product_id": name, "score": 1 - place / 20, "als": 1 - place / 20, "item_cf": place / 20,
          "purchased": name in own, "similar_owned": 0}
         for key, own in people.items()
-        for place, name in enumerate(name for name in PRODUCTS if name in may and (repeats or name not in own))
+        for place, name in enumerate(
+            name for name in PRODUCTS if name in may and (name not in own or (repeats and name not in BEYOND))
+        )
     ]  # fmt: skip
     profiles = frame(
         USER_PROFILES,
