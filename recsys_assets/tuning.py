@@ -213,8 +213,12 @@ class Diversity(_Knobs):
     strength: float = Field(
         0.0, ge=0, lt=1, description="weight of unlikeness against the score (MMR); 0: order by score alone"
     )
-    category_cap: int = Field(0, ge=0, description="served products per category path at most; 0: any number")
-    brand_cap: int = Field(0, ge=0, description="served products per brand at most; 0: any number")
+    category_cap: int = Field(
+        0, ge=0, description="served products per category path at most (pinned ones count, and stay); 0: any number"
+    )
+    brand_cap: int = Field(
+        0, ge=0, description="served products per brand at most (pinned ones count, and stay); 0: any number"
+    )
 
 
 class Search(_Knobs):
@@ -412,8 +416,8 @@ class Tuning(_Knobs):
     stock_at_least: int = Field(1, ge=0, description="units in stock from which a product may be shown")
     pins: tuple[str, ...] = Field(
         (),
-        description="product ids that lead people's lists and the popular ones, in this order, whatever their segment "
-        "and cycle; not where banned, out of stock, or bought before and repeats are never",
+        description="product ids that lead people's lists and the popular ones, in this order, whatever their segment, "
+        "their cycle and the caps; not where banned, out of stock, or bought before and repeats are never",
     )
     bans: tuple[str, ...] = Field((), description="product ids that are shown nowhere")
     evaluation: Evaluation = Evaluation()

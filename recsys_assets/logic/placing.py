@@ -55,7 +55,7 @@ def placed(
       strength × likeness to the most alike product above it comes next (maximal marginal relevance: Carbonell and
       Goldstein 1998); likeness is a third each for the same top category, category path and brand;
     - the first ``served`` get a position, except those beyond a cap, and the last of the purchased ones, which give way
-      until ``new_at_least`` products are new (or no new ones are left).
+      until ``new_at_least`` products are new (or no new ones are left). Pinned ones count, and give way to neither.
     """
     entries, products = len(product), len(goods.pin)
     order = np.empty(entries, np.int64)
@@ -177,7 +177,7 @@ def _serve(
         if place == limits.served:
             break
         entry = mine[at]
-        if purchased[entry] and repeats_left == 0:
+        if purchased[entry] and repeats_left <= 0 and goods.pin[product[entry]] < 0:
             if at < limits.served:  # the others would not have been served anyway
                 dropped[entry] = _ROOM
             continue
@@ -195,9 +195,10 @@ def _serve(
 def _beyond(one: int, goods: Goods, limits: Limits, of_category: Codes, of_brand: Codes) -> int:
     """Counts the product and answers 0, or answers the cap that it is beyond."""
     category, brand = goods.category[one], goods.brand[one]
-    if limits.category_cap and category >= 0 and of_category[category] == limits.category_cap:
+    bound = goods.pin[one] < 0
+    if bound and limits.category_cap and category >= 0 and of_category[category] >= limits.category_cap:
         return _CATEGORY
-    if limits.brand_cap and brand >= 0 and of_brand[brand] == limits.brand_cap:
+    if bound and limits.brand_cap and brand >= 0 and of_brand[brand] >= limits.brand_cap:
         return _BRAND
     if category >= 0:
         of_category[category] += 1

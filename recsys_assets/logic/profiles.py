@@ -30,8 +30,9 @@ def user_profiles(
     - An order is an order id, or the day's purchases that have none; a purchase is a line.
     - Orders, lines and units are as bought; ``return_rate`` is lines returned per line bought, at most 1.
     - Lifetime value is what the window's purchases cost less what was returned: at the return's own price, else at the
-      price paid. Where a person bought and no price is known, it is null. ``spending_segment`` cuts it at the quantiles
-      of ``user_segments`` over everybody who bought and has one (nearest rank: equal values fall in one segment).
+      price paid. Of a product that a person bought at unknown prices alone, neither is counted. Where a person bought
+      and no price paid is known, it is null. ``spending_segment`` cuts it at the quantiles of ``user_segments`` over
+      everybody who bought and has one (nearest rank: equal values fall in one segment).
     - The average item price is the mean over products bought, not over units, as in INTERACTIONS: fuel, sold by the
       thousandth of a gallon, would otherwise make everything else look dear.
     - Favourite categories are ordered by lines bought, then events, then name. Hour, weekday and season are those in
@@ -101,18 +102,23 @@ def _activity(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def _value(lines: pl.DataFrame) -> pl.DataFrame:
-    """Per person who bought or returned: what it was worth, less what came back, and the count of known prices."""
+    """Per person who bought or returned: what it was worth, less what came back, and the count of known prices paid."""
     kind, price = pl.col("event_type"), pl.col("unit_price_micros")
+    purchase = kind == "purchase"
     unpriced = (
         purchases_after_returns(lines.filter(pl.col("product_id").is_not_null()))
         .group_by(_PERSON)
         .agg(pl.col("_refunded_micros").sum())
     )
-    value = (pl.col("quantity") * price).sum()  # units of a return are below 0
+    paid = purchase & price.is_not_null()
+    # What came back of a purchase whose price nobody knows takes nothing from the others'.
+    counted = paid.any() | ~purchase.any()
+    value = pl.when(counted.over(_PERSON, "product_id")).then(pl.col("quantity") * price)
     return (
         lines.filter(kind.is_in(["purchase", "return"]))
+        .with_columns(value.alias("_value"), paid.alias("_paid"))  # units of a return are below 0
         .group_by(_PERSON)
-        .agg(value.alias("_value"), price.count().alias("_prices"))
+        .agg(pl.col("_value").sum(), pl.col("_paid").sum().cast(pl.Int64).alias("_prices"))
         .join(unpriced, on=_PERSON, how="left")
         .select(
             _PERSON,

@@ -140,6 +140,16 @@ def test_interactions_are_what_the_ledger_has_left(lines: list[Line]) -> None:
         assert row["spend_micros"] == (spend if known or not kept else None)
 
 
+def unknown(one: Line, sold: Sequence[Line]) -> bool:
+    """Whether the person bought the product, and never at a price that is known."""
+    bought = [
+        line["unit_price_micros"]
+        for line in sold
+        if line["product_id"] == one["product_id"] and line["event_type"] == "purchase"
+    ]
+    return bool(bought) and all(price is None for price in bought)
+
+
 @settings(deadline=None, max_examples=100)
 @given(LINES)
 def test_lifetime_value_and_visits_are_those_of_the_ledger(lines: list[Line]) -> None:
@@ -148,17 +158,18 @@ def test_lifetime_value_and_visits_are_those_of_the_ledger(lines: list[Line]) ->
     for person, row in made.items():
         own = [one for one in lines if one["user_key"] == person]
         sold = [one for one in own if one["event_type"] in ("purchase", "return")]
-        prices = [one for one in sold if one["unit_price_micros"] is not None]
+        prices = [one for one in sold if one["unit_price_micros"] is not None and not unknown(one, sold)]
+        paid = [one for one in prices if one["event_type"] == "purchase"]
         value = sum(one["quantity"] * one["unit_price_micros"] for one in prices)
         for (who, _), found in lots.items():
             if who == person:
                 value -= sum(lot.paid - lot.worth(lot.units - lot.back_unpriced) for lot in found)
         bought = any(one["event_type"] == "purchase" for one in own)
-        assert row["lifetime_value_micros"] == (value if prices or not bought else None)
+        assert row["lifetime_value_micros"] == (value if paid or not bought else None)
         assert row["last_visit_date"] == max(
             (one["event_date"] for one in own if one["event_type"] != "return"), default=None
         )
-        assert (row["spending_segment"] is not None) == (bought and bool(prices))
+        assert (row["spending_segment"] is not None) == (bought and bool(paid))
 
 
 @settings(deadline=None, max_examples=60)
@@ -209,6 +220,15 @@ def test_a_return_without_a_price_takes_the_price_paid() -> None:
     thirds = line(9, units=3, price=None) | {"unit_price_micros": 3_333_333}
     back = [line(8, "return", price=None, hour=hour) for hour in (9, 10, 11)]
     assert profiles([thirds, *back])["p"]["lifetime_value_micros"] == 0
+
+
+def test_what_came_back_of_a_purchase_without_a_price_takes_nothing_from_the_others() -> None:
+    """-20, and the segment of those who spend least; with a purchase of 10 it was -10."""
+    unpriced = [line(9, price=None), line(8, "return", price=20)]
+    alone, beside = profiles(unpriced)["p"], profiles([*unpriced, line(7, product="b")])["p"]
+    assert (alone["lifetime_value_micros"], alone["spending_segment"]) == (None, None)
+    assert beside["lifetime_value_micros"] == 10 * MICROS
+    assert profiles([line(8, "return", price=20)])["p"]["lifetime_value_micros"] == -20 * MICROS
 
 
 def test_a_return_is_no_visit() -> None:
