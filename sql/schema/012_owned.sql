@@ -1,4 +1,5 @@
 -- What rules ask of a person and of a product when an answer is put together: what the night listed obeys them already.
+-- At its end, comments of older columns as they are meant since.
 ALTER TABLE lists
     ADD COLUMN owned text[],
     ADD COLUMN withheld integer,
@@ -29,3 +30,9 @@ SELECT p.generation, p.product_id, p.parent_id, p.name, p.category, p.brand,
 FROM products p
 JOIN live USING (generation)
 LEFT JOIN current_changes c USING (product_id);
+
+COMMENT ON COLUMN lists.confidence IS 'Share of such candidates that were bought within the days of a holdout, 0 to 1, of everybody who gets a list.';
+COMMENT ON TABLE popular_items IS 'One row per generation, category and rank: what most people buy lately, else what they look at; pinned products lead.';
+COMMENT ON COLUMN popular_items.buyers IS 'Persons who bought it, or looked at it, as the reason says; null of a pinned product with fewer than the k-anonymity floor.';
+COMMENT ON COLUMN daily_sales.revenue_micros IS 'What the lines cost, millionths of the base currency; one without a price adds nothing; returns are not taken off.';
+COMMENT ON COLUMN daily_sales.returned_micros IS 'What the returned units had cost, as the returns say, millionths of the base currency; one without a price adds nothing.';
