@@ -272,14 +272,14 @@ def _words(part: str, clause: Sequence[Word], about: Told) -> Iterator[str]:
             continue
         if word.low in about.vocabulary.negators:
             denies = True
-        elif denies and word.kind not in ("little", "slot") and word.low not in about.denied:
+        elif denies and word.kind not in ("little", "slot") and not about.denies(word.low):
             yield f'fact: "{word.raw}" in {part} is denied by no fact'
-        elif word.kind is None and not (denies and word.low in about.denied):
+        elif word.kind is None and not (denies and about.denies(word.low)):
             if word.low in about.brand:
                 yield f'brand: "{word.raw}" in {part}'
             else:
                 yield f'word: "{word.raw}" in {part} is neither in the facts nor in the lexicon'
-    if denies and not any(word.low in about.denied for word in clause):
+    if denies and not any(about.denies(word.low) for word in clause):
         yield f'fact: "{_quoted(clause)}" in {part} denies what no fact denies'
 
 
@@ -299,7 +299,10 @@ def _phrases(part: str, clause: Sequence[Word], about: Told, occasions: Sequence
         beside = (
             not denies
             and bool(after)
-            and all(one.kind == "fact" or (one.kind == "things" and about.words(one.low)) for one in (word, after[0]))
+            and all(
+                one.kind == "fact" or (one.kind in ("things", "mood") and about.words(one.low))
+                for one in (word, after[0])
+            )
         )
         if beside and not about.side_by_side(word.low, after[0].low):
             yield f'fact: "{word.raw} {after[0].raw}" in {part} is none'
@@ -314,8 +317,8 @@ def _phrases(part: str, clause: Sequence[Word], about: Told, occasions: Sequence
 def _says(clause: Sequence[Word], place: int, opinions: frozenset[str]) -> Word | None:
     """What somebody is said to think; "friends who like it" are no such people, only those whom it may be for."""
     relative = False
-    for word in clause[max(place - 2, 0) : place]:
-        if word.low in opinions and word.raw != clause[0].raw:
+    for before, word in pairwise(clause[max(place - 3, 0) : place]):  # "ein lieber Freund" is dear, and loves nothing
+        if word.low in opinions and before.low not in _ARTICLES and clause[place - 1].low != "to":
             return word
     for word in clause[place + 1 :]:
         if word.low in opinions and not relative:
@@ -329,7 +332,7 @@ def _unbound(clause: Sequence[Word], place: int, about: Told) -> int | None:
     word, after = clause[place], clause[place + 1 :]
     holder = next((one.low for one in reversed(clause[:place]) if about.words(one.low)), "")
     may = about.vocabulary.bound[word.low]
-    if word.low in about.vocabulary.places and any(one.low in about.vocabulary.together for one in clause[:place]):
+    if word.low in _WITH and any(one.low in about.vocabulary.together for one in clause[:place]):
         return None
     if after and (after[0].low in may or (word.low, after[0].low) in about.pairs):
         return None
@@ -353,27 +356,29 @@ def _unbound(clause: Sequence[Word], place: int, about: Told) -> int | None:
     return None if {"fact", "."} & may else 0
 
 
-_PASSED = frozenset({"little", "evaluative", "does", "occasion"})
+_PASSED = frozenset({"little", "evaluative", "mood", "does", "occasion"})
 
 
 def _of_a_moment(after: Sequence[Word], about: Told) -> bool:
     """Whether what a mood is said of is a time, or something else than the product: "quiet mornings", "warm toast"."""
-    said_of = next((one for one in after if one.kind != "mood" and one.low not in _AND), None)
-    return said_of is not None and said_of.kind in ("moments", "people", "things") and not about.words(said_of.low)
+    said_of = next((one for one in after if one.kind not in ("mood", "evaluative") and one.low not in _AND), None)
+    if said_of is None or said_of.kind not in ("moments", "people", "occasion", "things"):
+        return False
+    return said_of.kind != "things" or not about.words(said_of.low)
 
 
 def _things(part: str, words: Sequence[Word], about: Told) -> Iterator[str]:
     """Things that are not said to stand around, but to be the product, to be in it or to come as well."""
     before = ""  # the last word but articles, things and what is said of them
     for word, after in zip_longest(words, words[1:]):
-        if word.kind == "things" and not about.words(word.low):
+        if word.kind == "things" and not about.words(word.low) and not about.denies(word.low):
             is_full = (
                 after is not None and not after.starts and (after.low == "of" or after.kind in ("slot", "moments"))
             )
             if before not in about.vocabulary.places and not is_full:  # "a cup of {name}", "ein Löffel Glück"
                 yield f'fact: "{word.raw}" in {part} is no part of the product'
         elif word.low in about.vocabulary.places or not (
-            word.kind in ("evaluative", "mood", "moments") or word.low in _ARTICLES
+            word.kind in ("evaluative", "mood", "moments", "senses") or word.low in _ARTICLES
         ):
             before = word.low
 
@@ -381,10 +386,11 @@ def _things(part: str, words: Sequence[Word], about: Told) -> Iterator[str]:
 _ARTICLES = frozenset(
     """
     a an the your this that and or ein eine einen einem einer der die das den dem dein deine deinen deinem deiner ihr
-    ihre ihren ihrem ihrer und oder
+    ihre ihren ihrem ihrer und oder next nächste nächsten nächstem nächstes
     """.split()  # noqa: SIM905  a list of so many literals is no easier to read
 )
 _TO = frozenset({"zum", "zur", "den"})  # "Zum Licht", of a Fahrradlicht
+_WITH = frozenset({"with", "mit"})
 _WHO = frozenset({"who", "that", "der", "die", "wer"})
 _AND = frozenset({"and", "or", "und", "oder"})
 _CLAUSE_ENDS = frozenset('.,;:!?()“”"–—…')
@@ -406,8 +412,16 @@ def _names(part: str, said: str, words: Sequence[Word], facts: Facts, about: Tol
         tokens(f"{facts.name} {facts.category} {facts.description} {' '.join(facts.tags)} {facts.attributes}")
     )
     for word, amid in zip(words, _amid(said, [word.raw for word in words]), strict=True):
-        if amid and word.raw not in told_so and word.raw != "I" and not about.words(word.low):
+        if amid and word.raw not in told_so and word.low not in _CALENDAR and not about.words(word.low):
             yield f'name: "{word.raw}" in {part} is in none of the facts'
+
+
+_CALENDAR = frozenset(  # English writes these so
+    """
+    monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september
+    october november december christmas easter halloween
+    """.split()  # noqa: SIM905  as above
+)
 
 
 def _amid(said: str, raw: Sequence[str]) -> list[bool]:

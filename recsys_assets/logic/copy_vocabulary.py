@@ -30,6 +30,7 @@ _SECTION = re.compile(r"^\[(\w+)\]$", re.MULTILINE)
 _COMMENT = re.compile(r"^#.*\n", re.MULTILINE)
 _ENDINGS: Mapping[Language, tuple[str, ...]] = {"en": ("s", "es"), "de": ("e", "en", "er", "es", "em", "n", "s", "ern")}
 _SHORTEST = 3  # letters of what is left when an ending goes, and of a part of a compound
+_NO_SUCH = ("kunst", "imitat", "schein", "attrappen", "ersatz", "un")  # "Kunstleder" is no "Leder"
 _JOINTS = ("", "s", "n", "en", "es")
 _CLAUSE = re.compile(r"[.,;:!?()\[\]\n\r–—•|/]+")
 # Beside these a clause of the data denies what its words name, or leaves it open, so that nobody may affirm or deny it.
@@ -56,8 +57,8 @@ _ALIKE = dict.fromkeys(("of", "from"), ("of", "from")) | dict.fromkeys(("aus", "
 _MATERIAL = frozenset({"material", "materials", "fabric", "stoff", "werkstoff"})
 _ORIGIN = frozenset({"origin", "country", "region", "herkunft", "ursprung", "land", "anbaugebiet"})
 _TO_A_WRITER = re.compile(
-    r"\b(?:ignor\w*|disregard|copywriter|writer|write|say|state|mention|tell|reply|respond|answer|output|prompt|models?|ai"
-    r"|llm|assistant|system|instructions?|schreib\w*|erwähn\w*|sag\w*|antwort\w*|ki|sprachmodell\w*|texter\w*"
+    r"\b(?:ignor\w*|disregard|copywriter|writer|write|say|mention|tell|reply|respond|answer|prompt|models|ai"
+    r"|llm|assistant|system|instructions?|schreib\w*|erwähn\w*|sagt?|sagen|sage(?=\W+(?:dass|den|dem|der|es|etwas|ihnen|bitte))|antwort\w*|ki|sprachmodell\w*|texter\w*"
     r"|anweisung\w*)\b",
     re.IGNORECASE,
 )
@@ -140,11 +141,13 @@ def _declined(word: str, name: str, language: Language) -> Iterator[str]:
     elif name == "verbs" and word.endswith("n"):
         stem = word.removesuffix("n").removesuffix("e")
         yield from (stem, stem + "e", stem + "st")
+        if stem.endswith("el"):
+            yield stem.removesuffix("el") + "le"  # "radle"
 
 
 def _plural(word: str) -> Iterator[str]:
     yield word[:-1] + "ies" if word[-1] == "y" and word[-2] not in "aeiou" else word + "s"
-    if word.endswith(("s", "x", "ch", "sh", "z")):
+    if word.endswith(("s", "x", "ch", "sh", "z", "o")):
         yield word + "es"
 
 
@@ -167,6 +170,7 @@ def _inflected(word: str, language: Language) -> set[str]:
     forms = set(bases)
     for base in bases:
         forms |= {*_plural(base), _joined(base, "ed"), _joined(base, "ing")}
+        forms.add(base.removesuffix("e") + "y")  # "smoky", of what is smoked
         forms |= {base + base[-1] + end for end in ("ed", "ing") if base[-1] not in "aeiou"}
     return forms
 
@@ -200,6 +204,10 @@ class Told:
         """The words of the facts whose form it is; none where it is no fact."""
         return self.forms.get(_folded(form) if self.vocabulary.language == "de" else form, frozenset())
 
+    def denies(self, form: str) -> bool:
+        """Whether the facts deny what the word names."""
+        return (_folded(form) if self.vocabulary.language == "de" else form) in self.denied
+
     def side_by_side(self, first: str, second: str) -> bool:
         """Whether both are said of the product itself, or stand in one noun phrase of the facts, in this order."""
         both = self.words(first), self.words(second)
@@ -215,21 +223,24 @@ class Told:
 
     def heads(self, word: str) -> bool:
         """Whether it ends a word of the product's name or category, as "Licht" does "Fahrradlicht"."""
-        return len(word) > _SHORTEST and any(one.endswith(word) for one in self.labels)
+        ends = (one.removesuffix(word) for one in self.labels if one.endswith(word))
+        return len(word) > _SHORTEST and any(not rest.endswith(_NO_SUCH) for rest in ends)
 
     def kind(self, word: str, occasions: Iterable[str]) -> str | None:
         """In which list the word stands, "fact" if only the facts have it, None where nothing has it."""
         here = self.vocabulary
-        if listed := here.kinds.get(word):
+        if listed := here.kinds.get(word) or here.kinds.get(_folded(word) if here.language == "de" else word):
             return listed
         if any(word in here.occasions.get(one, ()) for one in occasions):
             return "occasion"
         if self.words(word):
             return "fact"
-        return "fact" if here.language == "de" and self._compound(word) else None
+        if here.language != "de":
+            return None
+        return "fact" if self.heads(word) else self._compound(word)
 
-    def _compound(self, word: str) -> bool:
-        """Whether a German word is two nouns of the lexicon, or one of them and a word of the facts.
+    def _compound(self, word: str) -> str | None:
+        """The kind of a German word that is two nouns of the lexicon, or one of them and a word of the facts.
 
         A thing before a word of the facts says what that is for: a "Regenmantel" is no coat of the lexicon.
         """
@@ -245,12 +256,12 @@ class Told:
                     continue
                 listed = kinds.get(first)
                 if listed == "verbs" and kinds.get(second) in ("moments", "senses"):  # "Lesezeit"
-                    return True
+                    return kinds[second]
                 if listed in _NOUNS and not (is_fact and listed == "things"):
-                    return True
+                    return "fact" if is_fact else kinds[second]
                 if is_noun and not is_fact and self.words(first):
-                    return True
-        return False
+                    return "fact"
+        return None
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ CORPUS = Path(__file__).parent / "corpus"
 # Fine texts that are refused all the same, by split; a template stands in for them. Those of "dev" and "held_out" were
 # written for a validator that only looked for claims, and play with words; ordinary ones are in "after", by whose words
 # the lexicon was then widened, in "fresh", after which two mistakes were mended, and in "last", written after that.
-REFUSED_OF_FINE = {"dev": 118, "held_out": 123, "after": 14, "fresh": 34, "last": 9}
+REFUSED_OF_FINE = {"dev": 112, "held_out": 117, "after": 11, "fresh": 9, "last": 3}
 MISSED = {"dev": 0, "held_out": 0, "after": 0, "fresh": 0, "last": 0}
 
 
