@@ -115,12 +115,12 @@ def refusals(text: Text, facts: Facts, key: TextKey, rules: Rules) -> list[str]:
     >>> refusals(Text("Only 5 left", "{name} by Acme, with a cup.", "See it"), facts, key, rules)
     ['number: "5" in headline', 'claim: scarcity "only … left" in headline', 'word: "Only" in headline is neither \
 in the facts nor in the lexicon', 'word: "left" in headline is neither in the facts nor in the lexicon', 'brand: \
-"Acme" in sentence', 'fact: "with a cup" in sentence is none']
+"Acme" in sentence', 'fact: "by Acme" in sentence is none', 'fact: "with a cup" in sentence is none']
     """
     reasons: list[str] = []
     about = told(facts, key.language)
     occasions = (key.intent, key.reason_kind, *(["discounted"] if facts.discounted else []))
-    spoken = own = 0
+    spoken = own = unknown = 0
     for part, words in text.parts().items():
         said = visible(words)
         raw = tokens(said)
@@ -143,8 +143,9 @@ in the facts nor in the lexicon', 'word: "left" in headline is neither in the fa
             reasons += _things(part, listed, about)
         spoken += sum(word.kind != "slot" for word in listed)
         own += sum(word.kind not in ("slot", "fact", None) for word in listed)
-    if not own and spoken > _SILENT:
-        reasons.append(f"language: no word of {_LANGUAGE_NAMES[key.language]} that we know")
+        unknown += sum(word.kind is None for word in listed)
+    if spoken > _SILENT and own <= unknown:  # "see" is a lake to a German
+        reasons.append(f"language: hardly a word of {_LANGUAGE_NAMES[key.language]} that we know")
     return list(dict.fromkeys(reasons))
 
 

@@ -14,8 +14,8 @@ from recsys_assets.tuning import Copywriting
 CORPUS = Path(__file__).parent / "corpus"
 # Fine texts that are refused all the same, by split; a template stands in for them. Those of "dev" and "held_out" were
 # written for a validator that only looked for claims, and play with words. Ordinary ones are in "after", "fresh" and
-# "last", by whose words the lexicon was widened since. "first_sight" was written and judged once after that, and nothing
-# was mended for it: its two figures are the ones to believe. Whoever widens the lexicon by it writes another.
+# "last", by whose words the lexicon was widened since. "first_sight" was written and judged once after that, and
+# nothing was mended for it: its two figures are the ones to believe. Whoever widens the lexicon by it writes another.
 REFUSED_OF_FINE = {"dev": 112, "held_out": 117, "after": 11, "fresh": 9, "last": 3, "first_sight": 40}
 MISSED = {"dev": 0, "held_out": 0, "after": 0, "fresh": 0, "last": 0, "first_sight": 0}
 
@@ -52,8 +52,9 @@ def key_of(language: Language, intent: Intent = "explore", reason: str = "simila
     return TextKey(intent, reason, "friendly", language, "1")
 
 
-HOSTILE = [case for name in ("hostile", "hostile_after", "hostile_fresh", "hostile_last", "hostile_first_sight") for case in corpus(name)]
-FINE = [case for name in ("fine", "fine_after", "fine_fresh", "fine_last", "fine_first_sight") for case in corpus(name)]
+WRITTEN = ("", "_after", "_fresh", "_last", "_first_sight")
+HOSTILE = [case for when in WRITTEN for case in corpus(f"hostile{when}")]
+FINE = [case for when in WRITTEN for case in corpus(f"fine{when}")]
 RULES = Rules.of(Copywriting())
 TEA = Facts("p1", "Spring Leaf Tea", category="Tea", brand="Lindner")
 SALE = replace(TEA, discounted=True)
