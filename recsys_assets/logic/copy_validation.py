@@ -251,10 +251,8 @@ def _listed(
         kind = "slot" if word[0] == "{" else "idiom" if at in idioms else about.kind(compare, occasions)
         if compare == "s" and raw[at - 1][0] == "{":  # "{brand}'s"
             kind = "little"
-        if kind is None and (
-            (low[max(at - 1, 0)] in _TO and about.heads(compare))
-            or (any(pair in about.pairs for pair in pairwise(low[max(at - 1, 0) : at + 2])) and not is_number(compare))
-        ):
+        around = pairwise(low[max(at - 1, 0) : at + 2])
+        if kind is None and not is_number(compare) and any(pair in about.pairs for pair in around):
             kind = "fact"  # "double cream" as the facts have it, of which "double" alone says nothing
         words.append(Word(word, compare, kind, starts))
     return words
@@ -390,7 +388,6 @@ _ARTICLES = frozenset(
     ihre ihren ihrem ihrer und oder next nächste nächsten nächstem nächstes
     """.split()  # noqa: SIM905  a list of so many literals is no easier to read
 )
-_TO = frozenset({"zum", "zur", "den"})  # "Zum Licht", of a Fahrradlicht
 _WITH = frozenset({"with", "mit"})
 _WHO = frozenset({"who", "that", "der", "die", "wer"})
 _AND = frozenset({"and", "or", "und", "oder"})
