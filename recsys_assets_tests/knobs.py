@@ -14,8 +14,7 @@ from recsys_assets.tuning import Tuning
 OTHERS: dict[str, tuple[Any, ...]] = {
     "blend.members": (("popularity", "personal"), ("als", "item_cf", "content", "session")),
     "segment_filter.small": (("budget",), ()),
-    # What takes everybody for a bot empties each day: a night of its own, which stops.
-    "quality.bot_events": (5_000, 20_000),
+    "quality.bot_events": (5_000, 20_000),  # and see below
     "quality.bot_floor": (500, 2_000),
     "segment_filter.low_average": (("mid",), ()),
     "segment_filter.average": (("mid",), ()),
@@ -29,6 +28,9 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "copywriting.allowed_claims": (("best",), ("new",)),
     "planner.bracket": ((0.2, 0.5, 0.8), (0.0, 0.5, 1.0)),
 }
+
+# What takes everybody for a bot empties the days: a night of its own, which has to stop.
+EVERYBODY_IS_A_BOT = {"quality.bot_events": 1, "quality.bot_floor": 1}
 
 
 def knobs(model: type[BaseModel] = Tuning, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
