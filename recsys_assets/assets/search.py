@@ -9,7 +9,7 @@ import dagster as dg
 from recsys_assets.assets.evaluation import evaluated
 from recsys_assets.assets.features import PAST_EVENTS
 from recsys_assets.assets.stage import Metadata, stage
-from recsys_assets.logic.search import Overrides, Searched, in_force, overridden
+from recsys_assets.logic.search import Overrides, Searched, in_force, not_by_hand, overridden
 from recsys_assets.logic.split import Window, windows
 from recsys_assets.models.searching import Found, Verdict, judged, search
 from recsys_assets.partitions import DAY, day_of
@@ -29,7 +29,7 @@ def knob_search(context: dg.AssetExecutionContext, shop: Shop) -> dg.Materialize
         window = windows(day, shop.tuning.evaluation.holdout_days)["validation"]  # the test's is never looked at
         earlier, kept = window.before(), Searches(shop.lake)
         before = in_force(kept.all(), day - timedelta(1), window.until)
-        present = before.overrides if before else {}
+        present = not_by_hand(shop.tuning, before.overrides) if before else {}
         known = evaluated(shop, day, shop.tuning.window_days)
         found = search(
             known.links(known.events, earlier.cutoff),

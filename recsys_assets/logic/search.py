@@ -134,6 +134,16 @@ def set_by_hand(tuning: Tuning) -> set[str]:
     return found
 
 
+def not_by_hand(tuning: Tuning, overrides: Mapping[str, Any]) -> Overrides:
+    """Those of ``overrides`` that hold: not of the knobs that the home names itself.
+
+    >>> not_by_hand(Tuning.model_validate({"als": {"factors": 8}}), {"als.factors": 128, "als.alpha": 4.0})
+    {'als.alpha': 4.0}
+    """
+    own = set_by_hand(tuning)
+    return {name: value for name, value in overrides.items() if name not in own}
+
+
 def knob(tuning: Tuning, name: str) -> Any:
     """Value of a knob by its dotted name.
 
@@ -152,12 +162,10 @@ def overridden(tuning: Tuning, overrides: Mapping[str, Any]) -> Tuning:
     >>> overridden(Tuning.model_validate({"als": {"alpha": 2.0}}), {"als.alpha": 4.0, "als.factors": 32}).als.factors
     32
     """
-    own = set_by_hand(tuning)
     sections: dict[str, dict[str, Any]] = {}
-    for name, value in overrides.items():
-        if name not in own:
-            section, _, inner = name.partition(".")
-            sections.setdefault(section, {})[inner] = value
+    for name, value in not_by_hand(tuning, overrides).items():
+        section, _, inner = name.partition(".")
+        sections.setdefault(section, {})[inner] = value
     checked = Tuning.model_validate(sections)
     made = {
         section: getattr(tuning, section).model_copy(

@@ -21,7 +21,8 @@ def test_what_a_search_finds_is_tracked_and_holds_until_the_next_one(open_shop: 
             file.write("[tuning.evaluation]\nbootstrap = 100\nbeginners = 0\nholdout_days = 7\n")
         lake = Lake(shop.home.lake_url)
         earlier = {"overrides": {"item_cf.neighbours": 7, "als.factors": 128}}
-        lake.put_text("search", LAST - timedelta(3), "winner.json", json.dumps(earlier))
+        # Of before records said what they had seen, so all days up to theirs; none of the week that the night tests on.
+        lake.put_text("search", LAST - timedelta(7), "winner.json", json.dumps(earlier))
         later = {"overrides": {"item_cf.neighbours": 9}}
         lake.put_text("search", LAST + timedelta(1), "winner.json", json.dumps(later))
 
