@@ -91,7 +91,9 @@ class Generator:
         if user_id is None:
             return set(), Bounds(tuning.bans), {}
         key, sources = self._api.home.keys.resolve(user_id), self._api.reader.sources
-        people = await sources.candidates(live, [key]) or (await sources.find(live, [key], [])).people
+        people = (await sources.find(live, [key], [])).people
+        if people[0].owned is None:  # all that they bought is in the record alone
+            people = await sources.candidates(live, [key]) or people
         person, plan = people[0], await sources.plan(live, key)
         row = plan.row or {"product_ids": (), "reason_codes": ()}
         reasons = dict(zip(row["product_ids"], row["reason_codes"], strict=True))
