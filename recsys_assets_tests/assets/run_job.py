@@ -11,7 +11,8 @@ from typing import Any
 import dagster as dg
 
 
-def main(job: str, first: str, last: str) -> None:
+def run(job: str, first: str, last: str, only: list[dg.AssetKey] | None = None) -> dict[str, Any]:
+    """What a job told, or a run of ``only`` these of its assets."""
     from recsys_assets.assets.failures import alert_of
     from recsys_assets.definitions import defs  # opens the home
 
@@ -19,10 +20,14 @@ def main(job: str, first: str, last: str) -> None:
     if first != last:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     with dg.DagsterInstance.ephemeral() as instance:
-        result = defs().resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
-        run = instance.get_run_by_id(result.run_id)
-        assert run is not None
-        alert = "" if result.success else alert_of(instance, run, "", "our shop", "").text()
+        result = (
+            defs()
+            .resolve_job_def(job)
+            .execute_in_process(instance=instance, tags=tags, raise_on_error=False, asset_selection=only)
+        )
+        ended = instance.get_run_by_id(result.run_id)
+        assert ended is not None
+        alert = "" if result.success else alert_of(instance, ended, "", "our shop", "").text()
     told: dict[str, Any] = {
         "success": result.success,
         "alert": alert,
@@ -42,7 +47,11 @@ def main(job: str, first: str, last: str) -> None:
         made = event.step_materialization_data.materialization
         values = {name: value.value for name, value in made.metadata.items()}
         told["assets"].setdefault(made.asset_key.to_user_string(), {})[made.partition] = values
-    print(json.dumps(told, default=str))
+    return told
+
+
+def main(job: str, first: str, last: str) -> None:
+    print(json.dumps(run(job, first, last), default=str))
 
 
 if __name__ == "__main__":
