@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -85,8 +86,10 @@ def test_a_signal_has_its_own_code(home: Home, tmp_path: Path, number: signal.Si
     command = [sys.executable, "-c", f"{heard}; main()", "suppressions", "apply", "--json", str(fifo)]
     environment = {"PATH": os.environ["PATH"], "RECSYS_HOME": str(home.path)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        with fifo.open("w"):  # it has got as far as opening it; the end of the file wakes it if it reads already
+        with fifo.open("w"):  # it has got as far as opening it
             process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):  # then the end of the file wakes it
+                process.wait(10)
         assert process.stderr is not None
         said = process.stderr.read()
         assert process.wait(60) in (code, code - 256, -number), said

@@ -68,6 +68,7 @@ PARSED = {
     "run history": "Dagster runs of minutes; assets/ runs them",
     "run daily": "as run history",
     "run search": "as run history",
+    "search undo": "needs a search that was adopted; commands/test_search.py runs it",
     "run erase": "as run history; assets/test_people.py runs it",
     "benchmark shop": "reads a shop's whole history; benchmark/test_shop.py runs it",
     "ingest sql": "reads a database that is not there; importers/test_sql.py runs it",

@@ -27,7 +27,7 @@ def test_every_column_that_names_a_person_is_known() -> None:
     assert named == set(PERSON_COLUMNS)
     assert {table.name for table in PERSONAL} == {
         "landing_events", "landing_users", "clean_events", "rejected_events", "sessions", "users", "identities",
-        "user_profiles", "interactions", "steps", "candidates", "lists", "rule_effects", "plans",
+        "user_profiles", "interactions", "owned", "steps", "candidates", "lists", "rule_effects", "plans",
     }  # fmt: skip
 
 

@@ -40,7 +40,8 @@ def held(stores: Stores, key: str) -> Held:
 def person_row(table: Table, key: str, other: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """A row about the person, and one about somebody else."""
     columns = person_columns(table)
-    return {columns[0]: key}, {columns[0]: other}
+    whose = "person_key" if "person_key" in columns else columns[0]  # a session names the device beside the person
+    return {whose: key}, {whose: other}
 
 
 def test_every_table_with_a_person_column_is_in_it_with_that_persons_rows_alone(stores: Stores) -> None:
