@@ -34,6 +34,7 @@ def test_a_day_without_events_and_a_day_of_one_person_stop_until_they_are_accept
 
         with (shop.home.path / "home.toml").open("a") as file:
             file.write(f"\n[tuning.quality]\naccept_days = [{LAST}]\n")
+            file.write('\n[tuning.blend]\nmembers = ["als", "item_cf", "popularity", "personal"]\n')
         told = shop.run("daily", LAST, LAST)
         assert told["success"], told["failures"]
         made = {name: days[LAST.isoformat()] for name, days in told["assets"].items() if LAST.isoformat() in days}
