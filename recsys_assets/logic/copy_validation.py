@@ -19,7 +19,7 @@ from typing import Self
 from recsys_assets.logic.copy_claims import claim_phrases
 from recsys_assets.logic.copy_facts import LANGUAGES, SLOTS, Facts, Text, TextKey
 from recsys_assets.logic.copy_vocabulary import PREPOSITIONS, Told, is_number, told, vocabulary
-from recsys_assets.logic.copy_words import Found, Lexicon, compared, tokens, visible
+from recsys_assets.logic.copy_words import Found, Lexicon, compared, normal, tokens, visible
 from recsys_assets.tuning import Copywriting
 
 _SLOT = re.compile(r"\{(\w*)\}")
@@ -84,7 +84,13 @@ class Rules:
     @classmethod
     def of(cls, copywriting: Copywriting) -> Self:
         """From the shop's knobs."""
-        idioms = [("innocent", phrase) for language in LANGUAGES for phrase in vocabulary(language).idioms]
+        mine = [normal(claim) for claim in copywriting.more_claims]
+        idioms = [
+            ("innocent", phrase)
+            for language in LANGUAGES
+            for phrase in vocabulary(language).idioms
+            if not any(claim in normal(phrase) for claim in mine)  # what the shop refuses is no idiom
+        ]
         return cls(
             {part: getattr(copywriting, f"{part}_at_most") for part in ("headline", "sentence", "call_to_action")},
             Lexicon.of([*claim_phrases(copywriting.more_claims, copywriting.allowed_claims), *idioms]),

@@ -335,3 +335,11 @@ def test_any_text_at_all_gets_an_answer(headline: str, sentence: str, call_to_ac
     for language in LANGUAGES:
         reasons = refusals(Text(headline, sentence, call_to_action), TEA, key_of(language), RULES)
         assert all(": " in reason for reason in reasons)
+
+
+def test_what_the_shop_refuses_is_refused_though_the_language_says_it_innocently() -> None:
+    text = Text("{name} for you", "Have a look at {name} at {shop}.", "Take a look")
+    key, facts = TextKey("explore", "popular", "plain", "en", "x"), Facts("a", "A thing")
+    assert refusals(text, facts, key, Rules.of(Copywriting())) == []
+    (said,) = refusals(text, facts, key, Rules.of(Copywriting(more_claims=("Have a look",))))
+    assert said == 'claim: shop "Have a look" in sentence'
