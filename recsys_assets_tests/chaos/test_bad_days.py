@@ -18,14 +18,14 @@ from recsys_assets_tests.assets.conftest import Shop
 from recsys_assets_tests.assets.made_shop import FIRST, LAST
 
 OpenShop = Callable[..., AbstractContextManager[Shop]]
-GOOD, HALF, DEAR, SAME = (LAST - timedelta(ago) for ago in (3, 2, 1, 0))
+GOOD, FEW, DEAR, SAME = (LAST - timedelta(ago) for ago in (3, 2, 1, 0))
 BOT_EVENTS = 50_000
 
 
 def plant(rows: list[dict[str, str]]) -> None:
     day = rows[0].get("event_time", "")[:10] if rows else ""
-    if day == HALF.isoformat():
-        rows[:] = rows[::2]
+    if day == FEW.isoformat():
+        rows[:] = rows[::4]  # of 84: half of so few comes by chance too often to stop the night
     if day == DEAR.isoformat():
         for row in rows:
             row["unit_price"] = row["unit_price"].replace(".50", "50.00")
@@ -75,10 +75,10 @@ def a_bot(home: Home) -> None:
         writer.writerows(one | {"user_id": "a bot", "product_id": f"p{n % 60}"} for n in range(BOT_EVENTS))
 
 
-def test_half_of_the_events_are_missing(shop: Shop) -> None:
-    failed = refused(shop, HALF)
+def test_three_quarters_of_the_events_are_missing(shop: Shop) -> None:
+    failed = refused(shop, FEW)
     assert list(failed) == ["days_are_whole"]
-    assert f"{HALF}: " in failed["days_are_whole"]
+    assert f"{FEW}: " in failed["days_are_whole"]
 
 
 def test_prices_are_a_hundred_times_as_high(shop: Shop) -> None:
