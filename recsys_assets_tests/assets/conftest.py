@@ -4,6 +4,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from recsys_assets.local.supervisor import Servers, platform_environment, servers
 from recsys_assets.settings import CHECKOUT, Home, Settings, Source
 from recsys_assets_tests.assets import made_shop
+from recsys_assets_tests.assets.warm import context, run_module
 
 RUN_JOB = "recsys_assets_tests.assets.run_job"
 
@@ -22,28 +26,39 @@ class Shop:
     settings: Settings
     home: Home
     servers: Servers
+    programs: ForkServerContext
 
-    def start(
-        self, job: str, first: object, last: object, module: str = RUN_JOB, **variables: str
-    ) -> "subprocess.Popen[str]":
-        """A job that has begun, by `RUN_JOB` or a module like it; its log is its stderr, its result its stdout."""
-        environment = platform_environment(self.settings, self.home, self.servers) | variables
-        command = [sys.executable, "-m", module, job, str(first), str(last)]
+    def start(self, job: str, first: object, last: object) -> "subprocess.Popen[str]":
+        """A job that has begun, by `RUN_JOB`; its log is its stderr, its result its stdout."""
         return subprocess.Popen(
-            command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", RUN_JOB, job, str(first), str(last)],
+            cwd=CHECKOUT,
+            env=platform_environment(self.settings, self.home, self.servers),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def run(self, job: str, first: object, last: object, module: str = RUN_JOB, **variables: str) -> dict[str, Any]:
-        """What a job told when it ended."""
-        with self.start(job, first, last, module, **variables) as process:
-            out, log = process.communicate()
+        """What a job told when it ended, run by `RUN_JOB` or a module like it."""
+        environment = platform_environment(self.settings, self.home, self.servers) | variables
+        with TemporaryDirectory() as folder:
+            out, log = run_module(self.programs, module, (job, str(first), str(last)), environment, Path(folder))
         assert out, log[-4000:]
         told: dict[str, Any] = json.loads(out.splitlines()[-1])
         return told
 
 
+@pytest.fixture(scope="session")
+def programs() -> ForkServerContext:
+    """What runs a shop's jobs."""
+    return context()
+
+
 @pytest.fixture(scope="module")
-def open_shop(tmp_path_factory: pytest.TempPathFactory, database: Callable[[], str]) -> Callable[..., Any]:
+def open_shop(
+    tmp_path_factory: pytest.TempPathFactory, database: Callable[[], str], programs: ForkServerContext
+) -> Callable[..., Any]:
     """``with open_shop(shuffle=…) as shop``: all shops of a module share MLflow's database, which is slow to make."""
     tracking = database()
 
@@ -69,6 +84,6 @@ def open_shop(tmp_path_factory: pytest.TempPathFactory, database: Callable[[], s
             sources=(Source(format="contract", path=str(folder / "files")),),
         )
         with servers(settings, home) as found:
-            yield Shop(settings, home, found)
+            yield Shop(settings, home, found, programs)
 
     return open_it

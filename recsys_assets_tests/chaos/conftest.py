@@ -1,4 +1,4 @@
-from recsys_assets_tests.assets.conftest import open_shop
+from recsys_assets_tests.assets.conftest import open_shop, programs
 from recsys_assets_tests.stores.conftest import stores
 
-__all__ = ["open_shop", "stores"]
+__all__ = ["open_shop", "programs", "stores"]
