@@ -256,7 +256,7 @@ class UserTypes(_Ascending):
 class Quality(_Knobs):
     """What a day is compared with before it may be published: the same weekday, prices and people of the last weeks."""
 
-    weeks: int = Field(4, ge=2, le=52, description="weeks before a day that it is compared with")
+    weeks: int = Field(8, ge=2, le=52, description="weeks before a day that it is compared with")
     weeks_at_least: int = Field(2, ge=2, description="weeks that must be known before a day can be too small")
     volume_at_least: float = Field(
         0.6, ge=0, lt=1, description="share of the expected events, people, purchases and hours that a day must have"

@@ -41,7 +41,7 @@ def test_bad_days_are_named_and_not_published_and_a_bot_is_left_out(shop: Shop) 
     failed = {name: told for name, (passed, told) in bad["checks"].items() if not passed}
     assert set(failed) == {"days_are_whole", "prices_are_usual"}
     assert f"{BAD}: 47 events, and none in 7 of the 14 usual hours" in failed["days_are_whole"]
-    assert "lines sold cost 100 times what they did in the last 4 weeks" in failed["prices_are_usual"]
+    assert "lines sold cost 100 times what they did in the last 8 weeks" in failed["prices_are_usual"]
     # Of so few events half a day is named, and chance once in 250 nights; what is sold at a hundred times stops it.
     assert "quality.accept_days" in failed["prices_are_usual"]
     assert generations(shop.servers.postgres_url) == []

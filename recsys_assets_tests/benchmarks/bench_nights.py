@@ -19,11 +19,12 @@ from recsys_assets.logic.outliers import Anomaly, volumes
 from recsys_assets.tuning import Quality
 
 SIZES = (5, 10, 25, 50, 100, 200, 500, 1_000, 3_000, 10_000)
-FIRST, KNOWN, DAYS = date(2024, 1, 1), 28, 365
+FIRST, DAYS = date(2024, 1, 1), 365
 PER_VISIT = 2.5  # lines of a visit, geometric
 BOUGHT = 0.3  # share of the lines that are purchases
 HOLIDAYS = (200, 201, 358, 359)
 QUALITY = Quality()
+KNOWN = 7 * QUALITY.weeks  # days before the first that is judged
 Numbers = npt.NDArray[np.int64]
 
 
@@ -41,7 +42,7 @@ class Visits:
 
 @dataclass(frozen=True)
 class Shop:
-    """Four weeks and a year of visits; ``campaigns`` are days of far more."""
+    """``KNOWN`` days and a year of visits; ``campaigns`` are days of far more."""
 
     days: tuple[Visits, ...]
     campaigns: frozenset[int]

@@ -150,7 +150,7 @@ def test_a_day_at_a_hundred_times_the_price_is_an_error(times: float, told: str)
     dear = events(DAY, 300, unit_price_micros=lambda n: int((n % 20 + 1) * MICROS * times))
     flagged, (anomaly,) = judge(dear, weeks(), [DAY], ZONE, QUALITY)
     assert (anomaly.kind, anomaly.severity) == ("prices", "error")
-    assert anomaly.text == f"300 of 300 lines sold {told} what they did in the last 4 weeks"
+    assert anomaly.text == f"300 of 300 lines sold {told} what they did in the last 8 weeks"
     assert usable(flagged.lazy()).collect()["unit_price_micros"].null_count() == 300
 
 
@@ -218,7 +218,7 @@ def test_a_catalogue_whose_prices_jump_is_an_error_by_what_people_paid_or_by_ear
         assert catalog_prices(catalog(), prices, listed, DAY, QUALITY) == []
         (anomaly,) = catalog_prices(catalog(100), prices, listed, DAY, QUALITY)
         assert anomaly == Anomaly(
-            DAY, "prices", "error", "20 of 20 products cost 100 times what they did in the last 4 weeks"
+            DAY, "prices", "error", "20 of 20 products cost 100 times what they did in the last 8 weeks"
         )
         assert catalog_prices(catalog(100, not_recommendable="out_of_stock"), prices, listed, DAY, QUALITY) == []
     assert catalog_prices(catalog(100), nothing, CATALOG.empty(), DAY, QUALITY) == []

@@ -347,7 +347,9 @@ def test_rules_for_a_whole_table() -> None:
     # A shop that names nothing (its catalogue is derived) knows that.
     assert failed(verdicts_of(unnamed.with_columns(name=pl.lit(None, pl.String)), CATALOGUE.suite)) == {}
     closed = PRODUCTS.with_columns(not_recommendable=pl.lit("out_of_stock"))
-    assert failed(verdicts_of(closed, CATALOGUE.suite)) == {"something_is_offered": "0 of 13 products may be listed"}
+    assert failed(verdicts_of(closed, CATALOGUE.suite)) == {
+        "something_is_offered": "0 of 13 products may be listed, 13 out_of_stock"
+    }
 
     lost = verdicts_of(LIST_OF_ALL.rows({}), suites.lists(TUNING, 5))
     assert failed(lost) == {"nobody_is_missing": "3 people have candidates and no list"}

@@ -117,7 +117,7 @@ def catalog(day: date) -> Suite:
                 "something_is_offered",
                 "at least one product may be listed",
                 offered.any(),
-                pl.format("{} of {} products may be listed", offered.sum(), pl.len()),
+                pl.format("{} of {} products may be listed{}", offered.sum(), pl.len(), _kept_out()),
             ),
             _covered("names", "name", offered),
             _covered("categories", "category", offered),
@@ -386,6 +386,13 @@ def _listed(column: str) -> tuple[Rule, ...]:
         between("price_above_0", "price_micros", pl.col("price_micros").fill_null(0), "every product has a price", 1),
         between("price_is_the_catalogues", "price_difference_micros", off, "prices are the day's own", 0, 0),
     )
+
+
+def _kept_out() -> pl.Expr:
+    """How many products each reason keeps out: ``, 13 price_missing``."""
+    of = {why: (pl.col("not_recommendable") == why).sum() for why in _WHY_NOT}
+    told = [pl.when(number > 0).then(pl.format(f", {{}} {why}", number)) for why, number in of.items()]
+    return pl.concat_str(told, ignore_nulls=True)
 
 
 def _covered(what: str, column: str, offered: pl.Expr) -> Whole:
