@@ -74,6 +74,11 @@ def pg_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = Postgres(folder)
     try:
         server.start()
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            # Nobody keeps what is in it: a checkpoint of a hundred databases takes a minute of writing otherwise.
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
         yield server.url("postgres")
     finally:
         server.stop()
