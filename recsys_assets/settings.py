@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from recsys_assets.errors import HomeError, SettingsError
 from recsys_assets.identity import KeyRing
+from recsys_assets.scratch import write_private
 from recsys_assets.setting_values import (
     addresses,
     folder,
@@ -220,6 +221,11 @@ class Home:
         return Path(self.lake_url)
 
     @property
+    def scratched(self) -> tuple[Path, ...]:
+        """Folders in which files are made before they are whole."""
+        return (self.path,) if self.lake_url.startswith("s3://") else (self.path, self.lake)
+
+    @property
     def dagster(self) -> Path:
         """DAGSTER_HOME."""
         return self.path / "dagster"
@@ -276,7 +282,7 @@ def init_home(
                 f"{path} exists and " + "; ".join(differ) + ". Edit its home.toml or choose another folder."
             )
         return home
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(path)
     if settings.secret:
         secret = settings.secret
     elif (path / "secret").exists():  # an init that was killed before home.toml
@@ -299,6 +305,20 @@ def init_home(
         raise SettingsError("init refused:\n" + _explain(error)) from error
     write_private(path / "home.toml", _home_toml(config))
     return Home(path, config, keys, settings.lake_url or str(path / "lake"))
+
+
+def make_private(path: Path) -> None:
+    """Makes a home's folder; one that was there stops being open to others.
+
+    Raises:
+        SettingsError: it cannot be made, or belongs to somebody else.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot become a home: {error.strerror}. Check RECSYS_HOME and rights.") from None
 
 
 def open_home(settings: Settings) -> Home:
@@ -370,12 +390,6 @@ def _explain(error: ValidationError) -> str:
     return "\n".join(
         f"  {'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
     )
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner may read."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
 
 
 def _toml_string(value: str) -> str:

@@ -1,6 +1,5 @@
 """`recsys backup`, `recsys restore` and `recsys suppressions`: a home in one file, and wishes that outlive it."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from recsys_assets.errors import SourceError
 from recsys_assets.local.backup import back_up
 from recsys_assets.local.backup import restore as restore_home
 from recsys_assets.local.supervisor import servers
-from recsys_assets.settings import load_settings, write_private
+from recsys_assets.scratch import write_out
+from recsys_assets.settings import load_settings
 from recsys_assets.stores import wishes
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.postgres import Postgres
@@ -97,12 +97,8 @@ def export(path: Path, as_json: bool) -> None:
     settings, home = context()
     with servers(settings, home) as found:
         made = wishes.exported(Postgres(found.postgres_url), home.keys, datetime.now(UTC))
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        write_private(beside, made.text())
-        beside.replace(path)
-    except OSError as error:
-        raise SourceError(f"{path} cannot be written: {error}.") from None
+    path = path.expanduser().absolute()
+    write_out(path, made.text())
     if as_json:
         print_json({"path": path, "made_at": made.made_at, "people": len(made.wishes)})
     else:

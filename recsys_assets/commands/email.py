@@ -14,6 +14,7 @@ from recsys_assets.errors import SettingsError, SourceError
 from recsys_assets.local.supervisor import Servers, servers
 from recsys_assets.logic.emails import Offer, Order, Sender, render
 from recsys_assets.logic.safe_text import web_link
+from recsys_assets.scratch import write_out
 from recsys_assets.settings import CHECKOUT, Home
 from recsys_assets.stores.exported import note_mail
 from recsys_assets.stores.postgres import Postgres, rows
@@ -56,7 +57,7 @@ def write_order_confirmation(found: Servers, home: Home, key: str, order_file: P
     if out.absolute().is_relative_to(home.exports.absolute()):
         note_mail(written, home.keys.mark(key))  # an erasure finds the person's e-mails by it
     for path, text in zip(written, (mail.html, mail.text), strict=True):
-        path.write_text(text, encoding="utf-8")
+        write_out(path, text)
     return written
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import sys
-import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +15,10 @@ from recsys_assets.commands.people import ANON, key_of
 from recsys_assets.identity import KeyRing
 from recsys_assets.importers.ids import read_ids
 from recsys_assets.local.supervisor import servers
+from recsys_assets.scratch import beside, create, scratch, settle
 from recsys_assets.settings import Home
 from recsys_assets.stores.cache import Cache
-from recsys_assets.stores.export import Exported, Format, Wanted, beside, export_lists
+from recsys_assets.stores.export import Exported, Format, Wanted, export_lists
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.person import asked_for, document, parts
 from recsys_assets.stores.postgres import Postgres
@@ -29,7 +29,7 @@ IDS_HELP = "File of ids: one a line, or CSV with the column user_id; `-`: standa
 ANON_IDS = click.option("--anon", is_flag=True, help="The ids are anonymous ones (cookies, devices).")
 
 
-def ids_of(file: str) -> list[str]:
+def ids_of(file: str, home: Home) -> list[str]:
     """Ids in a file or in standard input.
 
     Raises:
@@ -37,10 +37,10 @@ def ids_of(file: str) -> list[str]:
     """
     if file != STDIN:
         return read_ids(Path(file).expanduser())
-    with tempfile.NamedTemporaryFile(prefix="recsys-") as copy:
-        copy.write(sys.stdin.buffer.read())
-        copy.flush()
-        return read_ids(Path(copy.name), "standard input")
+    with scratch(home.path) as folder:
+        copy = create(folder / "ids")
+        copy.write_bytes(sys.stdin.buffer.read())
+        return read_ids(copy, "standard input")
 
 
 def _by_key(keys: KeyRing, ids: list[str], anon: bool) -> dict[str, str]:
@@ -74,7 +74,7 @@ def export(
     PATH is a file or a folder; default: exports/ of the home, whose files erasures reach.
     """
     settings, home = context()
-    ids = None if ids_file is None else _by_key(home.keys, ids_of(ids_file), anon)
+    ids = None if ids_file is None else _by_key(home.keys, ids_of(ids_file, home), anon)
     chosen = file_format or _format_of(path)
     with servers(settings, home, needs_redis=False) as found:
         out = _file(path, home, found.postgres_url, generation, candidates, chosen)
@@ -125,7 +125,7 @@ def keys(ids_file: str, anon: bool, as_json: bool) -> None:
     Nothing is stored. Routes that take a user id take `key:` and the key as well.
     """
     _, home = context()
-    pairs = [(one, home.keys.resolve(one, anonymous=anon)) for one in ids_of(ids_file)]
+    pairs = [(one, home.keys.resolve(one, anonymous=anon)) for one in ids_of(ids_file, home)]
     if as_json:
         print_json([{"user_id": one, "person_key": key} for one, key in pairs])
         return
@@ -155,10 +155,12 @@ def export_person(user: str, anon: bool, out: Path | None, as_json: bool) -> Non
         if out is None:
             sys.stdout.writelines(pieces)
             return
-        with beside(out.expanduser().absolute(), "made") as made:
+        out = out.expanduser().absolute()
+        with beside(out) as folder:
+            made = create(folder / "made")
             with made.open("w", encoding="utf-8") as file:
                 file.writelines(pieces)
-            made.replace(out)
+            settle(made, out)
     if as_json:
         print_json({"file": out})
     else:

@@ -7,17 +7,24 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
 from recsys_assets.errors import RefusedError, SourceError, StoreError
+from recsys_assets.scratch import beside, create, settle
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
+_PAX = {"path", "size"}  # of a long or odd name, and of a large file: no other header of ours needs an extension
+_NAME_BYTES, _PART_BYTES = 1024, 255
 
 
 class _Hashed:
@@ -38,20 +45,25 @@ class _Hashed:
 class Writer:
     """Writes an archive beside ``path``, private to its owner; on leaving without an error it takes its name.
 
+    ``scratch`` is a folder of the same disk for what is to be added.
+
     Raises:
         RefusedError: there is a file of that name.
     """
 
+    scratch: Path
+
     def __init__(self, path: Path) -> None:
         if path.exists():
             raise RefusedError(f"{path} is there already, and a backup is never written over: choose another name.")
-        self._path, self._beside = path, path.with_name(f"{path.name}.partial")
+        self._path = path
         self._members: dict[str, dict[str, Any]] = {}
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._beside.unlink(missing_ok=True)  # of a backup that was killed
-        handle = os.open(self._beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._file = os.fdopen(handle, "wb")
+        self.scratch = self._stack.enter_context(beside(self._path))
+        self._made = create(self.scratch / "made")
+        self._file = self._stack.enter_context(self._made.open("wb"))
         self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)
         return self
 
@@ -83,19 +95,58 @@ class Writer:
         self._members[name] = {"size": size, "sha256": hashed.sha256()}
 
     def finish(self, told: Mapping[str, Any]) -> None:
-        """The manifest: ``told``, and every member."""
+        """The manifest: ``told``, and every member.
+
+        Raises:
+            RefusedError: a file has a name that no backup may hold.
+        """
+        if odd := odd_name(self._members):
+            raise RefusedError(f"{odd!r} cannot be in a backup, since no restore would take it: rename or remove it.")
         self.add_text(MANIFEST, json.dumps({**told, "members": dict(self._members)}, indent=1) + "\n")
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        if kind is None:
-            self._tar.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        self._file.close()
-        if kind is None:
-            self._beside.rename(self._path)
-        else:
-            self._beside.unlink(missing_ok=True)
+        with self._stack:
+            if kind is None:
+                self._tar.close()
+                self._file.close()
+                settle(self._made, self._path)
+
+
+def odd_name(names: Collection[str]) -> str | None:
+    """The first name that is no plain relative path, or that another one of the names stands in the way of.
+
+    >>> odd_name(["lake/a/b"]), odd_name(["lake//etc/x"]), odd_name(["lake/a", "lake/A"])
+    (None, 'lake//etc/x', 'lake/A')
+    """
+    seen = set[str]()
+    for name in names:
+        parts = name.split("/")
+        same = unicodedata.normalize("NFC", name).casefold()
+        if (
+            same in seen
+            or len(os.fsencode(name)) > _NAME_BYTES
+            or any(part in {"", ".", ".."} or len(os.fsencode(part)) > _PART_BYTES for part in parts)
+            or any(mark == "\\" or not mark.isprintable() for mark in name)
+        ):
+            return name
+        seen.add(same)
+    return next((name for name in names for folder in _above(name) if folder in seen), None)
+
+
+def _above(name: str) -> Iterator[str]:
+    folder = unicodedata.normalize("NFC", name).casefold()
+    while folder := folder.rpartition("/")[0]:
+        yield folder
+
+
+class _Told(BaseModel):
+    """What a manifest says of a member."""
+
+    size: int
+    sha256: str
+
+
+_TOLD = TypeAdapter(dict[str, _Told])
 
 
 class Reader:
@@ -103,23 +154,28 @@ class Reader:
 
     def __init__(self, path: Path, tar: tarfile.TarFile) -> None:
         self._tar = tar
-        infos = {info.name: info for info in tar.getmembers()}
-        if MANIFEST not in infos:
+        listed = tar.getmembers()
+        for info in listed:
+            # What ours are written as; anything else may be a link, a device or a name under another name.
+            plain = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not info.pax_headers.keys() - _PAX
+            if not plain or tar.pax_headers:
+                raise SourceError(f"{path}: {info.name!r} is not a member of a backup.")
+        if odd := odd_name([info.name for info in listed]):
+            raise SourceError(f"{path}: {odd!r} is not a member of a backup.")
+        self._infos = {info.name: info for info in listed}
+        if MANIFEST not in self._infos:
             raise SourceError(f"{path} holds no {MANIFEST}: it is no backup, or one that is not whole.")
         self.manifest: dict[str, Any] = json.loads(self.text(MANIFEST))
-        members: dict[str, dict[str, Any]] = self.manifest["members"]
+        members = _TOLD.validate_python(self.manifest["members"])
         self.names = sorted(members)
-        if set(infos) - {MANIFEST} != set(members):
+        if set(self._infos) - {MANIFEST} != set(members):
             raise SourceError(f"{path}: its members are not those of its manifest. Use another backup.")
         for name, told in members.items():
-            parts = PurePosixPath(name).parts
-            if not infos[name].isreg() or name.startswith("/") or ".." in parts:
-                raise SourceError(f"{path}: {name!r} is not a member of a backup.")
-            if _sha256(self._open(name)) != told["sha256"]:
+            if self._infos[name].size != told.size or _sha256(self._open(name)) != told.sha256:
                 raise SourceError(f"{path}: {name} is damaged (its SHA-256 is another). Use another backup.")
 
     def _open(self, name: str) -> IO[bytes]:
-        found = self._tar.extractfile(name)
+        found = self._tar.extractfile(self._infos[name])
         assert found is not None
         return found
 
@@ -127,14 +183,21 @@ class Reader:
         """A small member."""
         return self._open(name).read().decode()
 
-    def extract(self, name: str, to: Path) -> None:
-        """Writes one member, with the time it had."""
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with self._open(name) as source, to.open("wb") as target:
-            while chunk := source.read(_CHUNK):
-                target.write(chunk)
-        modified = self._tar.getmember(name).mtime
+    def extract(self, name: str, root: Path, below: str = "") -> Path:
+        """Writes one member below ``root``, with the time it had, under its name less the folder ``below``.
+
+        Raises:
+            SourceError: it would come to lie elsewhere.
+        """
+        to = root / name.removeprefix(below)
+        to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not to.resolve().is_relative_to(root.resolve()):
+            raise SourceError(f"{name!r} is not a member of a backup: it leads out of {root}.")
+        with self._open(name) as source, create(to).open("wb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+        modified = self._infos[name].mtime
         os.utime(to, (modified, modified))
+        return to
 
 
 @contextmanager
@@ -149,8 +212,9 @@ def reading(path: Path) -> Iterator[Reader]:
             yield Reader(path, tar)
     except (tarfile.TarError, EOFError) as error:
         raise SourceError(f"{path} is no backup, or one that is not whole: {error}.") from None
-    except (json.JSONDecodeError, KeyError) as error:
-        raise SourceError(f"{path}: its {MANIFEST} cannot be read ({error}).") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValidationError) as error:
+        why = type(error).__name__
+        raise SourceError(f"{path}: its {MANIFEST} cannot be read ({why}). Use another backup.") from None
     except FileNotFoundError as error:
         if error.filename != str(path):
             raise

@@ -7,23 +7,27 @@ Databases come first and files after: what a database names has then been writte
 meanwhile is in the backup whole or not at all.
 """
 
+import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from recsys_assets.errors import HomeError, RefusedError
+from recsys_assets.errors import HomeError, RefusedError, SourceError
 from recsys_assets.identity import KeyRing
-from recsys_assets.local.archive import Reader, Writer, reading
+from recsys_assets.local.archive import MANIFEST, Reader, Writer, reading
 from recsys_assets.local.dump import dump, load
+from recsys_assets.local.state import Lock, held
 from recsys_assets.local.supervisor import DATABASES, Servers, servers
-from recsys_assets.settings import LAYOUT_VERSION, Home, HomeConfig, Settings, newer_layout, read_config, write_private
+from recsys_assets.scratch import is_scratch, scratch, settle, write_private
+from recsys_assets.settings import LAYOUT_VERSION, Home, HomeConfig, Settings, make_private, newer_layout, read_config
 from recsys_assets.stores import wishes
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.files import S3
@@ -31,7 +35,7 @@ from recsys_assets.stores.postgres import Postgres, applied_schema, refuse_newer
 from recsys_assets.stores.publishing import Publisher, generations
 
 FORMAT = 1
-MARKER = "restoring"  # in a home that a restore has not finished
+RESTORING = "restoring"  # a folder whose restore has not finished
 # Numbers between a backup and its restore may have been used since: recommendation ids are made from them.
 SKIPPED_GENERATIONS = 1_000
 # Columns of MLflow that hold where the artifacts stand.
@@ -82,12 +86,12 @@ def back_up(home: Home, found: Servers, to: Path, say: Say, *, secret: bool = Fa
     lake = not home.lake_url.startswith(S3)
     if not path.parent.is_dir():
         raise RefusedError(f"{path.parent} is not a folder.")
-    with Writer(path) as archive, tempfile.TemporaryDirectory(prefix="recsys-backup-", dir=path.parent) as scratch:
+    with Writer(path) as archive:
         with Postgres(found.postgres_url).connect() as connection:
             schema = refuse_newer(applied_schema(connection))
         for name, url in zip(DATABASES, _urls(found), strict=True):
             say(f"database {name}")
-            file = Path(scratch) / name
+            file = archive.scratch / name
             dump(url, file)
             archive.add(f"databases/{name}", file)
             file.unlink()
@@ -118,7 +122,7 @@ def _files(home: Home, *, lake: bool) -> Iterator[tuple[str, Path]]:
     if lake:
         yield from _below(home.lake / "deliveries", "lake/deliveries")
         for folder in sorted(home.lake.iterdir()) if home.lake.exists() else ():
-            if folder.name != "deliveries" and folder.is_dir():
+            if folder.name != "deliveries" and folder.is_dir() and not is_scratch(folder.name):
                 yield from _below(folder, f"lake/{folder.name}")
 
 
@@ -131,8 +135,8 @@ def _below(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
 def restore(settings: Settings, path: Path, later: Path | None, secret: str, say: Say) -> Restored:
     """Makes ``settings.home`` from a backup. ``later`` is a list of wishes, which may be newer than the backup.
 
-    ``secret``: the text of the secret, where neither the backup nor the settings hold it. The home counts from the
-    moment that its ``home.toml`` appears, which is last; a restore that was cut off is started again.
+    ``secret``: the text of the secret, where neither the backup nor the settings hold it. The home is made in a
+    folder beside and appears whole; a restore that was cut off is started again.
 
     Raises:
         SourceError: the backup or the list cannot be read, or is damaged.
@@ -141,59 +145,121 @@ def restore(settings: Settings, path: Path, later: Path | None, secret: str, say
         StoreError: a server does not come up or does not answer.
     """
     target = settings.home
-    _refuse_home(target)
+    _refuse_full(target, "RECSYS_HOME")
     say(f"verifying {path}")
     with reading(path) as archive:
-        manifest, made_at = archive.manifest, datetime.fromisoformat(archive.manifest["made_at"])
-        if manifest["format"] != FORMAT:
-            raise HomeError(f"{path} has format {manifest['format']}; this program reads format {FORMAT}.")
-        if manifest["layout"] > LAYOUT_VERSION:
-            raise newer_layout(path, manifest["layout"])
-        refuse_newer(manifest["schema"])
+        about = _about(archive.manifest, path)
+        if about.format != FORMAT:
+            raise HomeError(f"{path} has format {about.format}; this program reads format {FORMAT}.")
+        if about.layout > LAYOUT_VERSION:
+            raise newer_layout(path, about.layout)
+        refuse_newer(about.db_schema)
+        _refuse_unknown(archive, path)
         config = read_config(archive.text("home.toml"), f"home.toml of {path}")
         keys = _keys(settings, archive, secret, config)
         home = Home(target, config, keys, settings.lake_url or str(target / "lake"))
-        lake = manifest["lake"] == "in it"
-        _check_lake(home, manifest["lake"], lake=lake)
-        wanted = _later(later, made_at, keys)
-        cut_off = (target / MARKER).exists()
-        target.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(target / MARKER, "`recsys restore` has not finished here: run it again.\n")
-        if not settings.secret:
-            write_private(target / "secret", keys.secret.decode() + "\n")
-        say("files")
-        names = [name for name in archive.names if name.startswith(("lake/", "mlflow/"))]
-        roots = {"lake": home.lake if lake else target / "lake", "mlflow": home.artifacts}
-        for folder in roots.values():
-            if cut_off and folder.parent == target:
-                shutil.rmtree(folder, ignore_errors=True)
-        for name in names:
-            top, _, rest = name.partition("/")
-            archive.extract(name, roots[top] / rest)
-        with servers(settings, home) as found, tempfile.TemporaryDirectory(dir=target) as scratch:
-            for name, url, own in zip(DATABASES, _urls(found), _embedded(settings), strict=True):
-                say(f"database {name}")
-                if cut_off and own:
-                    _empty(url)
-                file = Path(scratch) / name
-                archive.extract(f"databases/{name}", file)
-                load(url, file)
-                file.unlink()
-            _move_artifacts(found.mlflow_postgres_url, manifest["artifacts"], home.artifacts.as_uri())
-            say("opt-outs and erasures")
-            added, live = _put_in_order(found, keys, wanted)
-        text = archive.text("home.toml")
-    write_private(target / "home.new", text)
-    (target / "home.new").replace(target / "home.toml")
-    (target / MARKER).unlink()
-    return Restored(target, made_at, len(names), added, live, lake)
+        lake = about.lake == "in it"
+        _check_lake(home, about.lake, lake=lake)
+        wanted = _later(later, about.made_at, keys)
+        with _made(target) as made:
+            # A lake that stands elsewhere is made beside its place, too.
+            elsewhere = lake and not home.lake.is_relative_to(target)
+            lake_made = _beside(home.lake) if elsewhere else made / "lake"
+            (made / "secret").unlink(missing_ok=True)
+            if not settings.secret:
+                write_private(made / "secret", keys.secret.decode() + "\n")
+            say("files")
+            cut_off = False
+            for folder in (made / "mlflow", lake_made):
+                if folder.exists():
+                    cut_off = True
+                    shutil.rmtree(folder)
+                folder.mkdir(parents=True, mode=0o700)
+            names = [name for name in archive.names if name.startswith(("lake/", "mlflow/"))]
+            for name in names:
+                top, _, _ = name.partition("/")
+                archive.extract(name, {"lake": lake_made, "mlflow": made / "mlflow"}[top], f"{top}/")
+            made_settings, made_home = replace(settings, home=made), replace(home, path=made, lake_url=str(lake_made))
+            with servers(made_settings, made_home) as found, scratch(made) as folder:
+                for name, url, own in zip(DATABASES, _urls(found), _embedded(settings), strict=True):
+                    say(f"database {name}")
+                    if cut_off and own:
+                        _empty(url)
+                    file = archive.extract(f"databases/{name}", folder, "databases/")
+                    load(url, file)
+                    file.unlink()
+                _move_artifacts(found.mlflow_postgres_url, about.artifacts, home.artifacts.as_uri())
+                say("opt-outs and erasures")
+                added, live = _put_in_order(found, keys, wanted)
+            write_private(made / "home.toml", archive.text("home.toml"))
+            os.sync()
+            if elsewhere:
+                settle(lake_made, home.lake)
+    return Restored(target, about.made_at, len(names), added, live, lake)
 
 
-def _refuse_home(target: Path) -> None:
+class _About(BaseModel):
+    """What a manifest says of its backup."""
+
+    format: int
+    made_at: AwareDatetime
+    layout: int
+    db_schema: int = Field(alias="schema")
+    artifacts: str
+    lake: str
+
+
+def _about(manifest: Mapping[str, object], path: Path) -> _About:
+    try:
+        return _About.model_validate(manifest)
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+        raise SourceError(f"{path}: its {MANIFEST} is damaged ({wrong}). Use another backup.") from None
+
+
+def _refuse_unknown(archive: Reader, path: Path) -> None:
+    """Members that are no part of any backup, and parts that every backup has."""
+    parts = {"home.toml", *(f"databases/{name}" for name in DATABASES)}
+    if missing := sorted(parts - set(archive.names)):
+        raise SourceError(f"{path} lacks {missing[0]}. Use another backup.")
+    for name in archive.names:
+        if name not in parts | {"secret"} and not name.startswith(("lake/", "mlflow/")):
+            raise SourceError(f"{path}: {name!r} is not a member of a backup.")
+
+
+def _beside(target: Path) -> Path:
+    """Where a folder is made before it is whole: beside its place, or inside of one where another disk begins."""
+    return target / RESTORING if target.is_mount() else target.with_name(f".{target.name}.{RESTORING}")
+
+
+@contextmanager
+def _made(target: Path) -> Iterator[Path]:
+    """A folder that becomes ``target`` when the block ends without an error; the next restore goes on with its rest.
+
+    Raises:
+        RefusedError: another restore is making it.
+    """
+    made = _beside(target)
+    make_private(made)
+    lock = Lock(made / "restore.lock")
+    if not lock.take():
+        raise RefusedError(f"another restore of {target} is running.")
+    with held(lock):
+        yield made
+        (made / "restore.lock").unlink()
+        if made.parent != target:
+            settle(made, target)
+            return
+        for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "home.toml"):  # last: it makes the home
+            settle(entry, target / entry.name)
+        made.rmdir()
+
+
+def _refuse_full(target: Path, setting: str) -> None:
     if (target / "home.toml").exists():
-        raise HomeError(f"{target} is a home already: restore into another folder (RECSYS_HOME), then swap them.")
-    if target.exists() and any(target.iterdir()) and not (target / MARKER).exists():
-        raise HomeError(f"{target} is not empty: restore into an empty folder (RECSYS_HOME).")
+        raise HomeError(f"{target} is a home already: restore into another folder ({setting}), then swap them.")
+    if target.exists() and any(entry.name != RESTORING for entry in target.iterdir()):
+        raise HomeError(f"{target} is not empty: restore into an empty folder ({setting}).")
 
 
 def _check_lake(home: Home, place: str, *, lake: bool) -> None:
@@ -202,6 +268,8 @@ def _check_lake(home: Home, place: str, *, lake: bool) -> None:
             f"the backup holds the lake's files, and RECSYS_LAKE_URL is {home.lake_url}: restore into a folder, and "
             f"copy it to the bucket then."
         )
+    if lake:
+        _refuse_full(home.lake, "RECSYS_LAKE_URL")
     if not lake and home.lake_url != place:
         raise HomeError(f"the lake of this backup is {place}, which is not in it: set RECSYS_LAKE_URL to it.")
 

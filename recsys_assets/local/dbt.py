@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from recsys_assets.errors import NotFoundError, RefusedError
 from recsys_assets.local.processes import Child, Program, wait_until
 from recsys_assets.local.supervisor import QUIET
+from recsys_assets.scratch import write_private
 from recsys_assets.settings import CHECKOUT, Home
 
 PROJECT = CHECKOUT / "dbt_project"
@@ -122,8 +122,6 @@ def write_docs(home: Home, postgres_url: str) -> Path:
         stamp.unlink(missing_ok=True)
         dbt(home, postgres_url, ("docs", "generate", "--static"))
         home.dbt_docs.mkdir(parents=True, exist_ok=True)
-        beside = page.with_suffix(".tmp")
-        shutil.copyfile(home.path / "dbt" / "target" / "static_index.html", beside)
-        beside.replace(page)
+        write_private(page, (home.path / "dbt" / "target" / "static_index.html").read_bytes(), home.path)
         stamp.write_text(wanted)
     return page

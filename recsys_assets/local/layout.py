@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from recsys_assets.settings import LAYOUT_VERSION, home_layout, newer_layout, write_private
+from recsys_assets.scratch import write_private
+from recsys_assets.settings import LAYOUT_VERSION, home_layout, newer_layout
 
 # Version → what brings a home of the version before it there. A step may be killed and run again.
 STEPS: Mapping[int, Callable[[Path], None]] = {}
@@ -27,6 +28,4 @@ def migrate_home(home: Path, steps: Mapping[int, Callable[[Path], None]] = STEPS
 def _record(file: Path, version: int) -> None:
     """Writes another version into a home's file, whole, and leaves the rest of it as somebody has edited it."""
     text, count = re.subn(r"(?m)^layout *=.*$", f"layout = {version}", file.read_text(), count=1)
-    beside = file.with_suffix(".new")
-    write_private(beside, text if count else f"layout = {version}\n{text}")
-    beside.replace(file)
+    write_private(file, text if count else f"layout = {version}\n{text}")

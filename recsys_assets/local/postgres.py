@@ -22,6 +22,7 @@ import psycopg
 
 from recsys_assets.errors import HomeError, StoreError
 from recsys_assets.local.processes import Child, Program, free_port, stop_orphan
+from recsys_assets.scratch import write_private
 
 USER = "app"
 START_SECONDS = 120.0  # recovery after a crash replays what was not yet written back
@@ -173,9 +174,7 @@ class Postgres:
 
     def _create(self, data: Path) -> None:
         if not self._password_file.exists():
-            handle = os.open(self._password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_hex(24))
+            write_private(self._password_file, secrets.token_hex(24))
         # Made beside and renamed, so that data which are there are whole.
         beside = data.with_name("postgres.new" if data == self._link else "data.new")
         shutil.rmtree(beside, ignore_errors=True)

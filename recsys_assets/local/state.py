@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from recsys_assets.local.processes import born
+from recsys_assets.scratch import write_private
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,7 @@ def _path(home: Path) -> Path:
 
 def write_state(home: Path, state: State) -> None:
     """Publishes the state, whole."""
-    beside = home / "state.json.tmp"
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        json.dump(asdict(state), file, indent=1)
-    beside.replace(_path(home))
+    write_private(_path(home), json.dumps(asdict(state), indent=1))
 
 
 def clear_state(home: Path) -> None:

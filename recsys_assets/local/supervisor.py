@@ -6,7 +6,6 @@ duration. Servers whose URL the settings give are the user's own: they are probe
 
 import logging
 import os
-import shutil
 import signal
 import sys
 import time
@@ -30,6 +29,7 @@ from recsys_assets.local.state import (
     write_state,
 )
 from recsys_assets.local.valkey import Valkey
+from recsys_assets.scratch import clear, write_private
 from recsys_assets.settings import CHECKOUT, Home, Settings
 
 _log = logging.getLogger(__name__)
@@ -114,6 +114,8 @@ class Owner:
 def owning(settings: Settings, home: Home) -> Iterator[Owner]:
     """Starts what the settings do not give, publishes the state, and stops it again. The lock must be held."""
     clear_state(home.path)  # of an owner that was killed
+    for folder in home.scratched:
+        clear(folder)
     with terminable(), ExitStack() as stack:
         postgres = valkey = None
         if settings.embedded_postgres:
@@ -231,6 +233,4 @@ def platform_environment(settings: Settings, home: Home, servers: Servers) -> di
 def _install(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists() or target.read_bytes() != source.read_bytes():
-        beside = target.with_suffix(f".{os.getpid()}.tmp")
-        shutil.copyfile(source, beside)
-        beside.replace(target)
+        write_private(target, source.read_bytes())

@@ -1,7 +1,6 @@
 """Valkey from a wheel, for one home: on 127.0.0.1, a free port, with a password, its data in ``<home>/valkey``."""
 
 import importlib.util
-import os
 import secrets
 import signal
 import time
@@ -11,6 +10,7 @@ import redis
 
 from recsys_assets.errors import HomeError, StoreError
 from recsys_assets.local.processes import Child, Program, free_port, stop_orphan
+from recsys_assets.scratch import write_private
 
 START_SECONDS = 120.0  # a long append-only file is replayed first
 _TRIES = 5
@@ -106,9 +106,7 @@ class Valkey:
 
     def _write_config(self) -> None:
         # The password is in a private file: a command line can be read by everybody.
-        handle = os.open(self._config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(_CONFIG.format(port=self._port, password=self._password))
+        write_private(self._config, _CONFIG.format(port=self._port, password=self._password))
 
     def _repair(self) -> None:
         pid_file = self._folder / "valkey.pid"

@@ -15,6 +15,7 @@ import polars as pl
 from recsys_assets.columns import KEY, DTypes
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.erasure import PAIRED, PERSONAL, Gone, gone, keys_of, marked, person_columns, touched, without
+from recsys_assets.scratch import clear, clear_below
 from recsys_assets.stores import exported, receipts
 from recsys_assets.stores.files import FILE, Found, trouble
 from recsys_assets.stores.lake import SUFFIX, Delivery, Lake, Tombstones
@@ -97,6 +98,9 @@ class Sweep:
         ]
         removed, done = _Removed(), False
         try:
+            self._lake.clear()
+            clear(self._exports.parent)
+            clear_below(self._exports)
             self._exported(stones.erased, removed)
             for table in PERSONAL if who.keys else ():
                 self._table(table, who, since, removed)

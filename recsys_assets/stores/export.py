@@ -4,7 +4,6 @@ Read from Postgres in pieces, so that a generation need not fit into memory, and
 who was suppressed is in it, not even those who asked while it was being written.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from recsys_assets.columns import SCORE
-from recsys_assets.errors import NotFoundError, SettingsError
+from recsys_assets.errors import NotFoundError
 from recsys_assets.identity import KeyRing
+from recsys_assets.scratch import beside, create, settle
 from recsys_assets.stores.postgres import Connection, Postgres, query, rows
 from recsys_assets.stores.suppressions import kept, suppressing
 
@@ -87,12 +87,14 @@ def export_lists(
 
     Raises:
         NotFoundError: the generation is not kept, or none is live.
+        RefusedError: a link or a folder is in the way.
         SettingsError: the file cannot be written there.
         StoreError: Postgres does not answer.
     """
     if not postgres.refresh():
         raise _not_kept(wanted.generation)
-    with postgres.connect() as connection, beside(out, "staged") as staged, beside(out, "made") as made:
+    with postgres.connect() as connection, beside(out) as folder:
+        staged, made = create(folder / "staged"), create(folder / "made")
         taken = _stage(connection, staged, wanted, currency)
         gone, ready = set[str](), staged
         while True:
@@ -103,7 +105,7 @@ def export_lists(
             with suppressing(connection):
                 since = rows(connection, "read/suppressed_since", {"version": taken.version})
                 if not since:
-                    ready.replace(out)
+                    settle(ready, out)
                     break
             gone |= {row["mark"].hex for row in since}
             taken.version = max(row["version"] for row in since)
@@ -246,22 +248,3 @@ def _writer(path: Path, file_format: Format, empty: pl.DataFrame) -> Iterator[Ca
         else:
             with pq.ParquetWriter(file, empty.to_arrow().schema, compression="zstd") as writer:
                 yield lambda frame: writer.write_table(frame.to_arrow())
-
-
-@contextmanager
-def beside(out: Path, what: str) -> Iterator[Path]:
-    """A new file beside ``out`` that only its owner may read; it goes with the block, unless it has replaced ``out``.
-
-    Raises:
-        SettingsError: it cannot be made, or the block could not write.
-    """
-    path = out.with_name(f".{out.name}.{what}.{os.getpid()}.tmp")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{out} cannot be written: {error.strerror}.") from error

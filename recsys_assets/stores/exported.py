@@ -5,20 +5,28 @@ whose it is, by mark: neither the mail nor its name need hold anything of ours.
 """
 
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import polars as pl
 
+from recsys_assets import scratch
 from recsys_assets.errors import SourceError
 
 PEOPLE = ".people"
 EXPORTS, MAILS = "exports", "e-mails"
 _PERSON = "person_key"
 _KEY = pl.col(_PERSON).cast(pl.String).str.strip_prefix("key:").str.replace_all("-", "")
+
+
+def files(folder: Path) -> list[Path]:
+    """Every file below a home's exports that is whole, by name."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(map(scratch.is_scratch, path.relative_to(folder).parts))
+    )
 
 
 def note_mail(files: Collection[Path], mark: str) -> None:
@@ -42,35 +50,19 @@ def without(
         SourceError: a file with a column ``person_key`` cannot be read; nobody knows who is in it.
     """
     counts: Counter[tuple[str, str]] = Counter()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in files(folder):
         try:
             if path.name == PEOPLE:
-                counts.update(_without_mails(path, marks))
+                counts.update(_without_mails(path, folder, marks))
             elif path.suffix in (".parquet", ".csv"):
-                counts.update(_without_rows(path, marks_of))
-            elif path.suffix == ".tmp" and _left_over(path):
-                path.unlink(missing_ok=True)
+                counts.update(_without_rows(path, folder, marks_of))
         except (ValueError, KeyError, pl.exceptions.PolarsError) as error:
             why = type(error).__name__  # its words may quote a row
             raise SourceError(f"{path} cannot be read ({why}): nobody can be erased from it. Remove it.") from None
     return counts
 
 
-def _left_over(path: Path) -> bool:
-    """Whether the process that was writing it, whose number stands before the suffix, was killed."""
-    number = path.stem.rpartition(".")[2]
-    if not number.isdecimal():
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def _without_mails(people: Path, marks: Collection[str]) -> Counter[tuple[str, str]]:
+def _without_mails(people: Path, folder: Path, marks: Collection[str]) -> Counter[tuple[str, str]]:
     """Where several lines name one file, it was rendered anew, for somebody else perhaps: the last one holds."""
     whose = {line["file"]: line["mark"] for line in map(json.loads, people.read_text(encoding="utf-8").splitlines())}
     gone = {file: mark for file, mark in whose.items() if mark in marks}
@@ -79,13 +71,13 @@ def _without_mails(people: Path, marks: Collection[str]) -> Counter[tuple[str, s
     for file in gone:
         (people.parent / file).unlink(missing_ok=True)
     left = [json.dumps({"file": file, "mark": mark}) + "\n" for file, mark in whose.items() if file not in gone]
-    with _beside(people) as beside:
-        beside.write_text("".join(left), encoding="utf-8")
-        beside.replace(people)
+    scratch.write_private(people, "".join(left), folder)
     return Counter((mark, MAILS) for mark in gone.values())
 
 
-def _without_rows(path: Path, marks_of: Callable[[set[str]], Mapping[str, str]]) -> Counter[tuple[str, str]]:
+def _without_rows(
+    path: Path, folder: Path, marks_of: Callable[[set[str]], Mapping[str, str]]
+) -> Counter[tuple[str, str]]:
     """An export that is being made anew meanwhile is looked at again."""
     parquet = path.suffix == ".parquet"
     while path.exists():
@@ -101,20 +93,10 @@ def _without_rows(path: Path, marks_of: Callable[[set[str]], Mapping[str, str]])
         if not gone:
             break
         left = rows.filter(~_KEY.is_in(sorted(gone)).fill_null(False))
-        with _beside(path) as beside:
-            beside.touch(mode=0o600)
-            left.sink_parquet(beside) if parquet else left.sink_csv(beside)
+        with scratch.scratch(folder) as beside:
+            made = scratch.create(beside / "made")
+            left.sink_parquet(made) if parquet else left.sink_csv(made)
             if path.stat().st_mtime_ns == found.st_mtime_ns:
-                beside.replace(path)
+                scratch.settle(made, path)
                 return Counter({(gone[key], EXPORTS): count for key, count in counted.iter_rows() if key in gone})
     return Counter()
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A file of the same folder that goes with the block, unless it has replaced ``path``."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        yield beside
-    finally:
-        beside.unlink(missing_ok=True)

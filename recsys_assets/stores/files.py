@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 import polars as pl
 
+from recsys_assets import scratch
 from recsys_assets.columns import DTypes
 from recsys_assets.errors import RecsysError, SettingsError, StoreError
 
@@ -98,6 +99,10 @@ class Files(Protocol):
         """Removes all files below ``folder``."""
         ...
 
+    def clear(self) -> int:
+        """Removes what writers that were killed have left; how many."""
+        ...
+
     def local(self, folder: str) -> AbstractContextManager[Path]:
         """A folder of this machine that holds the files of ``folder``, for as long as the block; only to be read."""
         ...
@@ -158,18 +163,9 @@ class Folder:
         return [self.read(name) for name in names]
 
     def write(self, name: str, put: Callable[[BinaryIO], object]) -> None:
-        """Written beside, then renamed."""
-        path = self._root / name
-        beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with self._usable():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with beside.open("wb") as file:
-                    put(file)
-                beside.replace(path)
-            except BaseException:
-                beside.unlink(missing_ok=True)
-                raise
+        """Written beside, brought onto the disk, then renamed."""
+        with self._usable(), scratch.replacing(self._root / name, self._root) as made, made.open("wb") as file:
+            put(file)
 
     def scan(self, names: Sequence[str], columns: DTypes | None = None) -> pl.LazyFrame:
         """Rows of Parquet files."""
@@ -183,6 +179,11 @@ class Folder:
         """Removes one file, where there is one."""
         with self._usable():
             (self._root / name).unlink(missing_ok=True)
+
+    def clear(self) -> int:
+        """Removes what writers that were killed have left."""
+        with self._usable():
+            return scratch.clear_below(self._root)
 
     def delete_folder(self, folder: str) -> None:
         """Removes a folder with all that is in it."""
@@ -308,6 +309,10 @@ class Bucket:
                 self._fs.delete_file(f"{self._root}/{name}")
             except FileNotFoundError:
                 return
+
+    def clear(self) -> int:
+        """Nothing: an upload that was cut off is no file."""
+        return 0
 
     def delete_folder(self, folder: str) -> None:
         """Removes all files below ``folder``."""

@@ -314,6 +314,10 @@ class Lake:
             days.setdefault(date.fromisoformat(_day_of(found.name)), {})[found.name.rpartition("/")[2]] = found.size
         return days
 
+    def clear(self) -> int:
+        """Removes what writers that were killed have left; how many."""
+        return self._files.clear()
+
     def drop(self, name: str, day: date) -> None:
         """Removes one day of a table, or of things that are no table."""
         self._files.delete_folder(_folder(name, day))

@@ -20,7 +20,7 @@ from recsys_assets.identity import KEY_PREFIX, KeyRing
 from recsys_assets.logic.erasure import PERSON_COLUMNS, PERSONAL, person_columns
 from recsys_assets.logic.identities import owned
 from recsys_assets.stores.cache import Cache, batches, list_key, marker_key, plan_key
-from recsys_assets.stores.exported import PEOPLE
+from recsys_assets.stores.exported import PEOPLE, files
 from recsys_assets.stores.files import FILE, trouble
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.postgres import PERSON_TABLES, Connection, Postgres
@@ -197,7 +197,7 @@ def _redis_rows(cache: Cache, marks: Collection[str]) -> Iterator[dict[str, Any]
 
 def _exported(folder: Path, keys: Collection[str], marks: Collection[str]) -> Iterator[dict[str, Any]]:
     """Which files hold the person: rows of lists, rendered e-mails."""
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in files(folder):
         try:
             if path.name == PEOPLE:
                 yield from _mails(path, marks)

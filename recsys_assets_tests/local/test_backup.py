@@ -1,10 +1,13 @@
 """A backup, and the home that comes out of it, on real servers."""
 
+import hashlib
+import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -226,7 +229,96 @@ def test_a_restore_that_was_cut_off_is_started_again(
             restore(settings, path, None, shop.secret, str)
     with pytest.raises(HomeError, match="not a home yet"):
         open_home(settings)
-    (settings.home / "lake" / "left over").touch()
+    assert not settings.home.exists()
+    beside = settings.home.with_name(f".{settings.home.name}.{backup.RESTORING}")
+    (beside / "lake" / "left over").touch()
     assert restore(settings, path, None, shop.secret, str).live == LIVE_AT_BACKUP
     assert not (settings.home / "lake" / "left over").exists()
-    assert not (settings.home / backup.MARKER).exists()
+    assert not beside.exists()
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, **more: Any) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    for attribute, value in more.items():
+        setattr(info, attribute, value)
+    return info
+
+
+ODD = {
+    "a root in the middle": [member("lake//tmp/slipped")],
+    "a root": [member("/tmp/slipped")],
+    "above": [member("lake/../../slipped")],
+    "here": [member("lake/./slipped")],
+    "nothing at the end": [member("lake/slipped/")],
+    "another system's": [member("lake\\..\\slipped")],
+    "a line's end": [member("lake/slip\nped")],
+    "long": [member("lake/" + "slipped" * 40)],
+    "long in all": [member("lake" + "/slipped" * 200)],
+    "a name's twin": [member("lake/slipped"), member("lake/Slipped")],
+    "twice": [member("lake/slipped"), member("lake/slipped")],
+    "a file as a folder": [member("lake/slipped"), member("lake/slipped/x")],
+    "a link": [member("lake/slipped", tarfile.SYMTYPE, linkname="/tmp")],
+    "a second name": [member("lake/slipped", tarfile.LNKTYPE, linkname="home.toml")],
+    "a device": [member("lake/slipped", tarfile.CHRTYPE)],
+    "a pipe": [member("lake/slipped", tarfile.FIFOTYPE)],
+    "a folder": [member("lake/slipped", tarfile.DIRTYPE)],
+    "another name": [member("lake/fine", pax_headers={"path": "lake/../slipped"})],
+    "another owner": [member("lake/slipped", pax_headers={"uname": "root"})],
+    "another place": [member("elsewhere/slipped")],
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_member_that_leads_elsewhere_is_refused_by_name(shop: Shop, odd: str) -> None:
+    """As an attacker makes it: the manifest names the member, with the hash that it has."""
+    path, forged = shop.back_up(), shop.made / "forged.tar"
+    with tarfile.open(path) as old, tarfile.open(forged, "w", format=tarfile.PAX_FORMAT) as new:
+        for info in old.getmembers()[:-1]:
+            new.addfile(info, old.extractfile(info))
+        told = json.loads((old.extractfile("manifest.json") or io.BytesIO()).read())
+        for info in ODD[odd]:
+            new.addfile(info, io.BytesIO())
+            name = info.pax_headers.get("path", info.name)
+            told["members"][name] = {"size": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+        text = json.dumps(told).encode()
+        new.addfile(member("manifest.json", size=len(text)), io.BytesIO(text))
+    before = sorted(shop.made.rglob("*"))
+    with pytest.raises(SourceError, match=r"(?i)forged\.tar: .*(slip|fine).* is not a member of a backup"):
+        restore(shop.new(), forged, None, shop.secret, str)
+    assert sorted(shop.made.rglob("*")) == before
+    assert not Path("/tmp/slipped").exists()
+
+
+@pytest.mark.parametrize("told", [[], {"members": []}, {"members": {}, "format": "1"}, {"members": {"home.toml": 3}}])
+def test_a_manifest_of_another_form_is_refused(shop: Shop, told: object) -> None:
+    forged, text = shop.made / "forged.tar", json.dumps(told).encode()
+    with tarfile.open(forged, "w") as new:
+        new.addfile(member("manifest.json", size=len(text)), io.BytesIO(text))
+    with pytest.raises(SourceError, match=r"forged\.tar: its manifest\.json"):
+        restore(shop.new(), forged, None, shop.secret, str)
+
+
+def test_a_file_that_no_restore_would_take_stops_the_backup(shop: Shop) -> None:
+    (shop.home.lake / "models" / "ALS").mkdir()
+    (shop.home.lake / "models" / "ALS" / "a").touch()
+    (shop.home.lake / "models" / "als" / "a").touch()
+    with pytest.raises(RefusedError, match="'lake/models/als/a' cannot be in a backup"):
+        shop.back_up()
+    assert [entry.name for entry in shop.made.iterdir()] == [shop.home.path.name]
+
+
+def test_only_the_owner_may_read_what_was_restored_and_the_lake_may_stand_elsewhere(shop: Shop, new_home: Path) -> None:
+    path, lake = shop.back_up(), shop.made / "another disk" / "lake"
+    settings = shop.new(RECSYS_LAKE_URL=str(lake))
+    lake.mkdir(parents=True)
+    (lake / "theirs").touch()
+    with pytest.raises(HomeError, match=r"lake is not empty: .*RECSYS_LAKE_URL"):
+        restore(settings, path, None, shop.secret, str)
+    (lake / "theirs").unlink()
+    restore(settings, path, None, shop.secret, str)
+    assert (lake / "models/als/2024-03-01/a.npz").stat().st_mode & 0o777 == 0o600
+    assert {new_home.stat().st_mode & 0o777, lake.stat().st_mode & 0o777} == {0o700}
+    assert (new_home / "home.toml").stat().st_mode & 0o777 == 0o600
+    assert not (new_home / "lake").exists()
+    assert [entry.name for entry in lake.parent.iterdir()] == ["lake"]

@@ -2,6 +2,9 @@
 
 import io
 import os
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -302,3 +305,45 @@ def test_tombstones_of_many_writers_become_one_file(shop: Shop) -> None:
     shop.lake.gather_tombstones()
     assert len(shop.lake._files.find("tombstones")) == 1
     assert Lake(shop.url).tombstones() == Tombstones(frozenset("ab"), frozenset({"of a", "of b"}))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from recsys_assets.scratch import beside, create, scratch
+from recsys_assets.stores.files import Folder
+
+def half(file):
+    file.write(sys.argv[3].encode())
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[1] == "lake":
+    Folder(Path(sys.argv[2])).write("clean_events/2024-01-01/part.parquet", half)
+where = scratch if sys.argv[1] == "home" else lambda folder: beside(folder / "lists.csv")
+with where(Path(sys.argv[2])) as folder:
+    half(create(folder / "made").open("wb"))
+"""
+
+
+@pytest.mark.parametrize("where", ["lake", "home", "exports", "an older version"])
+def test_a_writer_that_was_killed_leaves_nobody_behind(stores: Stores, where: str) -> None:
+    shop, home = Shop(stores, Lake(stores.home.lake), str(stores.home.lake)), stores.home
+    shop.land("a", MONDAY, ("ann", None), ("bob", None))
+    key, folder = shop.user("ann"), {"lake": home.lake, "home": home.path}.get(where, home.exports / "nightly")
+    process = subprocess.run([sys.executable, "-c", KILLED, where, str(folder), key], check=False)
+    assert process.returncode == -signal.SIGKILL
+    if where == "an older version":
+        (left,) = home.exports.rglob("made")
+        left.rename(home.lake / "clean_events/2024-01-01/part.parquet.999999999.tmp")
+
+    def holding() -> list[Path]:
+        files = (path for folder in {home.path, home.lake} for path in folder.rglob("*") if path.is_file())
+        return [path for path in files if key.encode() in path.read_bytes()]
+
+    assert holding() != []
+    number = shop.forget(key)
+    shop.sweep()
+    assert shop.receipt(number).status == "done"
+    assert holding() == []
+    assert shop.held() == {shop.user("bob")}

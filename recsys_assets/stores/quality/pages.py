@@ -1,10 +1,8 @@
 """Great Expectations over a sample, and the pages: a site per suite below one index, all static and relative."""
 
 import json
-import os
 import re
 import shutil
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from recsys_assets.scratch import scratch, write_private
 from recsys_assets.stores.quality.rules import Expectation, Rule, Suite
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ def publish(
     Without a sample (a suite without rules for rows) there are no pages of the suite beside the index.
     """
     docs_folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=docs_folder, prefix=".making.") as beside:
-        made = Path(beside) / "site"
+    with scratch(docs_folder.parent) as beside:
+        made = beside / "site"
         made.mkdir()
         agreed = {} if sample is None else _draw(suite, sample, verdicts, made, about)
         told = {"what": suite.what, "about": about, "verdicts": [asdict(verdict) for verdict in verdicts]}
@@ -45,7 +44,7 @@ def publish(
         # Two renames: a reader misses the site for the moment between them, and never sees half of one.
         site = docs_folder / suite.table
         if site.exists():
-            site.rename(Path(beside) / "old")
+            site.rename(beside / "old")
         made.rename(site)
     _index(docs_folder)
     return agreed
@@ -138,6 +137,4 @@ def _index(docs_folder: Path) -> None:
             cells = f"<td class={word}>{word}</td><td>{_text(verdict.what)}</td><td>{escape(verdict.observed)}</td>"
             parts.append(f"<tr>{cells}</tr>")
         parts.append("</table>")
-    beside = docs_folder / f".index.{os.getpid()}.html"
-    beside.write_text("\n".join(parts) + "\n")
-    beside.replace(docs_folder / "index.html")
+    write_private(docs_folder / "index.html", "\n".join(parts) + "\n", docs_folder.parent)
