@@ -1,6 +1,7 @@
 """MLflow: what each model's training said, and which registered version is the champion.
 
-One experiment and one registered model, both called "recsys". Artifacts are files below one folder; the database is
+One experiment and one registered model, both called "recsys". What people add by hand (runs, versions, aliases) is left
+alone: a run or a version is ours by the tags that we give it. Artifacts are files below one folder; the database is
 one that MLflow shares with nobody. mlflow takes three seconds to import, so it is imported on first use.
 """
 
@@ -21,7 +22,7 @@ from urllib.request import url2pathname
 
 import psycopg
 
-from recsys_assets.errors import NotFoundError, StoreError
+from recsys_assets.errors import NotFoundError, RefusedError, StoreError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,6 +37,7 @@ Alias = Literal["champion", "challenger", "reference"]
 
 _CONNECT_SECONDS = 5
 _SCHEMA_LOCK = 0x7265637379736D6C  # "recsysml": any number that nobody else locks in this database
+_TAGS = ("data_day", "dagster_run_id", "settings_hash")  # of every run and version of ours
 _PARAMS_AT_ONCE = 100  # MLflow refuses larger batches
 _METRICS_AT_ONCE = 1000
 
@@ -160,6 +162,11 @@ class Tracking:
                         raise
                     found = client.get_experiment_by_name(EXPERIMENT)  # another step made it meanwhile
             assert found is not None
+            if found.lifecycle_stage == "deleted":
+                raise RefusedError(
+                    f"somebody has deleted the MLflow experiment {EXPERIMENT}: bring it back with `mlflow experiments "
+                    f"restore --experiment-id {found.experiment_id}`."
+                )
             return str(found.experiment_id)
 
     def run(
@@ -188,7 +195,8 @@ class Tracking:
             "settings_hash": settings_hash,
         } | ({"mlflow.parentRunId": parent.run_id} if parent else {})
         with _answering():
-            older = self._runs(experiment, f"tags.model = '{name}' AND tags.data_day = '{day}'")
+            found = self._runs(experiment, f"tags.model = '{name}' AND tags.data_day = '{day}'")
+            older = [run for run in found if _ours(run.data.tags)]
             for run in older:
                 if run.info.status == "RUNNING":
                     client.set_terminated(run.info.run_id, "KILLED")
@@ -229,7 +237,7 @@ class Tracking:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-            kept = {key: run.data.tags[key] for key in ("data_day", "dagster_run_id", "settings_hash")}
+            kept = {key: run.data.tags[key] for key in _TAGS}
             version = client.create_model_version(
                 name,
                 source=f"{run.info.artifact_uri}/{MODEL_FOLDER}",
@@ -254,53 +262,74 @@ class Tracking:
         return self.aliased("champion")
 
     def aliased(self, alias: Alias) -> ModelVersion | None:
-        """The version an alias points at, if any."""
+        """The version an alias points at, if any.
+
+        Raises:
+            RefusedError: somebody has given it to a version that is not ours.
+        """
         client = self._client
         try:
             with _answering(alias):
-                return _version(client.get_model_version_by_alias(REGISTERED, alias))
+                found = client.get_model_version_by_alias(REGISTERED, alias)
         except NotFoundError:
             return None
+        if (version := _version(found)) is None:
+            raise RefusedError(
+                f"the alias {alias} of MLflow's model {REGISTERED} is on version {found.version}, which was not made "
+                "here: give it another alias in MLflow's UI. The next day that goes live sets ours again."
+            )
+        return version
 
     def fetch(self, version: int) -> Path:
         """Folder of a version's arrays.
 
         Raises:
-            NotFoundError: there is no such version, or its folder is gone.
+            NotFoundError: there is no such version, it is not ours, or its folder is gone.
         """
         client = self._client
         with _answering(f"model version {version}"):
-            folder = _version(client.get_model_version(REGISTERED, str(version))).folder
-        if not folder.is_dir():
-            raise NotFoundError(f"model version {version}: {folder} is gone. Materialize its day again.")
-        return folder
+            found = _version(client.get_model_version(REGISTERED, str(version)))
+        if found is None:
+            raise NotFoundError(f"model version {version} of MLflow's model {REGISTERED} was not made here.")
+        if not found.folder.is_dir():
+            raise NotFoundError(f"model version {version}: {found.folder} is gone. Materialize its day again.")
+        return found.folder
 
     def drop_arrays(self, keep_days: int) -> int:
         """Removes the arrays of old versions, and nothing else of them; returns the bytes that are free now.
 
-        Those of the newest ``keep_days`` data days stay (0: of all), and those that an alias names.
+        Those of the newest ``keep_days`` data days stay (0: of all), and those that an alias, or a version that
+        somebody has made by hand of the same run, names.
         """
         client = self._client
         with _answering():
-            found = [
-                _version(one) for one in client.search_model_versions(f"name = '{REGISTERED}'", max_results=10_000)
-            ]
+            versions = list(client.search_model_versions(max_results=10_000))
             registered = client.search_registered_models(f"name = '{REGISTERED}'")
+        found = [ours for one in versions if one.name == REGISTERED and (ours := _version(one)) is not None]
+        numbers = {str(one.version) for one in found}
+        others = [one for one in versions if one.name != REGISTERED or str(one.version) not in numbers]
+        theirs = {one.run_id for one in others}
         named = {int(version) for model in registered for version in model.aliases.values()}
         days = sorted({one.data_day for one in found})[-keep_days:] if keep_days else []
         freed = 0
         for one in found:
             # Never outside of our own folder, whatever the database says.
             ours = one.folder.is_relative_to(self._artifacts) and one.folder.is_dir()
-            if keep_days and ours and one.data_day not in days and one.version not in named:
+            kept = one.data_day in days or one.version in named or one.run_id in theirs
+            if keep_days and ours and not kept:
                 freed += sum(file.stat().st_size for file in one.folder.rglob("*") if file.is_file())
                 shutil.rmtree(one.folder)
         return freed
 
 
-def _version(found: "MlflowVersion") -> ModelVersion:
-    assert found.run_id, "`register` always names both"
-    assert found.source, "`register` always names both"
+def _ours(tags: Mapping[str, str]) -> bool:
+    return all(tags.get(name) for name in _TAGS)
+
+
+def _version(found: "MlflowVersion") -> ModelVersion | None:
+    """None of a version that `register` has not made."""
+    if not (found.run_id and found.source and _ours(found.tags)):
+        return None
     return ModelVersion(
         version=int(found.version),
         run_id=found.run_id,

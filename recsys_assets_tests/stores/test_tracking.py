@@ -9,7 +9,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from recsys_assets.errors import NotFoundError, StoreError
+from recsys_assets.errors import NotFoundError, RefusedError, StoreError
 from recsys_assets.identity import KeyRing
 from recsys_assets.stores.tracking import Run, Tracking, metric_name
 
@@ -208,3 +208,49 @@ def test_old_arrays_go_and_named_ones_and_figures_stay(database: Callable[[], st
         tracking.fetch(first)
     assert all(tracking.fetch(version).is_dir() for version in later)
     assert tracking._client.get_run(made[first].run_id).data.metrics == {"ndcg": 0.5}
+
+
+def test_what_was_made_by_hand_is_left_alone(database: Callable[[], str], tmp_path: Path) -> None:
+    """As MLflow's UI makes it: a version of a run's artifacts without tags, with aliases; runs of the experiment."""
+    tracking = Tracking(database(), tmp_path / "mlflow")
+    made = {}
+    for number, day in enumerate((date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3))):
+        with started(tracking, "blend", day) as run:
+            made[tracking.register(run.run_id, model(tmp_path / f"model {number}"))] = run
+    first, second, third = made
+    client, theirs = tracking._client, tracking._client.get_run(made[first].run_id).info
+    copied = client.create_model_version("recsys", f"{theirs.artifact_uri}/model", run_id=theirs.run_id)
+    (tmp_path / "theirs").mkdir()
+    foreign = client.create_model_version("recsys", (tmp_path / "theirs").as_uri())
+    client.set_registered_model_alias("recsys", "champion", foreign.version)
+    client.set_registered_model_alias("recsys", "mine", copied.version)
+    by_hand = client.create_run(theirs.experiment_id, tags={"model": "blend", "data_day": "2024-01-01"})
+
+    size = sum(file.stat().st_size for file in tracking.fetch(second).rglob("*"))
+    assert tracking.drop_arrays(1) == size
+    assert tracking.fetch(first).is_dir()  # theirs stands on it
+    assert tracking.fetch(third).is_dir()
+    assert (tmp_path / "theirs").is_dir()
+    with started(tracking, "blend", date(2024, 1, 1)):
+        pass
+    kept = client.get_run(by_hand.info.run_id)
+    assert (kept.info.status, "superseded_by" in kept.data.tags) == ("RUNNING", False)
+    with pytest.raises(RefusedError, match=rf"champion .*is on version {foreign.version}, .*another alias"):
+        tracking.champion()
+    with pytest.raises(NotFoundError, match="was not made here"):
+        tracking.fetch(int(foreign.version))
+    tracking.set_alias(third, "champion")
+    champion = tracking.champion()
+    assert champion is not None
+    assert champion.version == third
+    assert client.get_registered_model("recsys").aliases == {"champion": third, "mine": copied.version}
+
+
+def test_an_experiment_that_was_deleted_is_named_with_the_way_back(database: Callable[[], str], tmp_path: Path) -> None:
+    tracking = Tracking(database(), tmp_path / "mlflow")
+    with started(tracking, "als") as run:
+        pass
+    client = tracking._client
+    client.delete_experiment(client.get_run(run.run_id).info.experiment_id)
+    with pytest.raises(RefusedError, match="mlflow experiments restore --experiment-id"):
+        started(tracking, "als")
