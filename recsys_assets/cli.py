@@ -39,6 +39,7 @@ from recsys_assets.commands import (
     verify,
 )
 from recsys_assets.errors import RecsysError, TransientError
+from recsys_assets.local.signals import terminable
 from recsys_assets.stores.files import trouble
 
 EXIT_ERROR = 1
@@ -69,7 +70,8 @@ def main() -> None:
     as_json = _wants_json(sys.argv[1:])
     try:
         try:
-            recsys(prog_name="recsys", standalone_mode=False)
+            with terminable():
+                recsys(prog_name="recsys", standalone_mode=False)
         except OSError as error:  # the files of a bucket are read where a lazy frame is collected
             raise trouble(error) or error from None
     except click.ClickException as error:

@@ -7,9 +7,9 @@ HOST = "127.0.0.1"
 SECONDS = 5
 
 
-def answers(port: int, path: str) -> bool:
+def answers(port: int, path: str, seconds: float = SECONDS) -> bool:
     """Whether an HTTP server answers; what it says (nothing published yet, say) is not asked."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=SECONDS)
+    connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
     try:
         connection.request("GET", path)
         connection.getresponse().read()

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from recsys_assets.errors import NotFoundError, RefusedError
 from recsys_assets.local.processes import Child, Program, wait_until
+from recsys_assets.local.signals import deferred
 from recsys_assets.local.supervisor import QUIET
 from recsys_assets.scratch import write_private
 from recsys_assets.settings import CHECKOUT, Home
@@ -89,12 +90,13 @@ def dbt(home: Home, postgres_url: str, command: Sequence[str]) -> list[Outcome]:
         {**os.environ, **QUIET, **connection_environment(postgres_url)},
         folder=home.path,
     )
-    child = Child(program)
-    try:
-        ended = wait_until(lambda: child.exit_code() is not None, SECONDS)
-        tail = child.tail()
-    finally:
-        child.stop()
+    with deferred():
+        child = Child(program)
+        try:
+            ended = wait_until(lambda: child.exit_code() is not None, SECONDS)
+            tail = child.tail()
+        finally:
+            child.stop()
     if not ended or not results.exists():
         why = f"ended with code {child.exit_code()}" if ended else f"took longer than {SECONDS:.0f} s"
         raise RefusedError(f"`dbt {command[0]}` {why}. Its log, {program.log}, ends:\n{tail}")

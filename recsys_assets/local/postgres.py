@@ -13,15 +13,17 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 from typing import Literal
 
 import psycopg
 
 from recsys_assets.errors import HomeError, StoreError
-from recsys_assets.local.processes import Child, Program, free_port, stop_orphan
+from recsys_assets.local.processes import Child, Program, free_port, stop_orphan, wait_until
+from recsys_assets.local.signals import check
 from recsys_assets.scratch import write_private
 
 USER = "app"
@@ -59,7 +61,9 @@ def installed() -> Path:
 
 
 class Postgres:
-    """The server of one home. ``start`` and ``stop`` are for whoever holds the home's lock."""
+    """The server of one home. ``start``, ``revive`` and ``stop`` are for whoever holds the home's lock."""
+
+    name = "postgres"
 
     def __init__(self, home: Path, way: Way | None = None) -> None:
         self._link = home / "postgres"
@@ -80,6 +84,11 @@ class Postgres:
         assert self._child is not None
         return self._child.pid
 
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self._port}"
+
     def url(self, database: str) -> str:
         """URL of one database, with the password in it."""
         return f"postgresql://{USER}:{self._password_file.read_text().strip()}@127.0.0.1:{self._port}/{database}"
@@ -91,14 +100,17 @@ class Postgres:
             StoreError: it does not come up; the message ends with its log.
             HomeError: the data cannot be used as they stand.
         """
+        self._begin(free_port() for _ in range(_TRIES))
+
+    def _begin(self, ports: Iterable[int]) -> None:
         data = self._data()
         if not (data / "PG_VERSION").exists():
             self._create(data)
         elif not self._password_file.exists():
             raise HomeError(f"{self._password_file} is gone: put it back, or delete {self._link} to start empty.")
         self._repair(data)
-        for _ in range(_TRIES):
-            self._port = free_port()
+        for port in ports:
+            self._port = port
             options = (f"port={self._port}", "listen_addresses=127.0.0.1", "unix_socket_directories=")
             command = (str(self._binary("postgres")), "-D", str(data), *(x for o in options for x in ("-c", o)))
             child = self._child = Child(self._program(command, signal.SIGINT))
@@ -111,11 +123,24 @@ class Postgres:
             time.sleep(0.5)  # another took the port, or the last backends of a killed server are still going
         raise StoreError(f"Postgres of {self._link.parent} did not come up. Its log, {self._log}, ends:\n{tail}")
 
+    def revive(self) -> None:
+        """Starts it again where it has died: on its port, with its password, so that those who use it go on.
+
+        Raises:
+            StoreError: it does not come up, or another has its port.
+        """
+        self._begin(repeat(self._port, _TRIES))
+
     def stop(self) -> None:
         """Stops it; open transactions are rolled back."""
         if self._child is not None:
             self._child.stop()
             self._child = None
+
+    def trim_log(self) -> None:
+        """Sets a log aside that has grown long."""
+        if self._child is not None:
+            self._child.trim_log()
 
     def failure(self) -> str | None:
         """Exit code and log of a server that died of itself."""
@@ -127,6 +152,7 @@ class Postgres:
     def _answers(self, child: Child) -> bool:
         deadline = time.monotonic() + START_SECONDS
         while child.exit_code() is None and time.monotonic() < deadline:
+            check()
             try:
                 with psycopg.connect(self.url("postgres"), connect_timeout=2):
                     return True
@@ -189,10 +215,8 @@ class Postgres:
         command += [f"--pwfile={password_file}", "--locale=C.UTF-8", "--encoding=UTF8"]
         child = Child(self._program(command, signal.SIGTERM))
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while (code := child.exit_code()) is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            if code != 0:
+            wait_until(lambda: child.exit_code() is not None, START_SECONDS, every=0.02)
+            if child.exit_code() != 0:
                 raise StoreError(f"Postgres could not make {data}. Its log, {self._log}, ends:\n{child.tail()}")
         finally:
             child.stop()
@@ -207,7 +231,7 @@ class Postgres:
             return
         first, _, rest = lock.read_text().partition("\n")
         if first.strip().isdigit():
-            stop_orphan(int(first), str(data), signal.SIGINT)
+            stop_orphan(int(first), data, signal.SIGINT)
         # The process id of a dead server may be a stranger's by now, and Postgres would then refuse to start. Ours in
         # its place counts as stale (it is the parent's), and the rest, by which Postgres finds backends that are
         # still attached to its memory, stays.

@@ -2,21 +2,23 @@
 
 import ctypes
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside as .1 at the next start
+from recsys_assets.local.signals import AT_ONCE, check, shielded
+
+LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside as .1
 TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_SESSIONS: set[int] = set()  # of children whose end has not been seen
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,8 @@ class Child:
     def __post_init__(self) -> None:
         program = self.program
         program.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if program.log.exists() and program.log.stat().st_size > LOG_LIMIT:
-            program.log.replace(program.log.with_suffix(".log.1"))
-        with program.log.open("ab") as log:
+        _set_aside(program.log)
+        with program.log.open("ab") as log:  # to append: what it writes after the log was cut goes to its beginning
             self._log_start = log.tell()
             # In a session of its own, so that Ctrl-C at the terminal reaches us alone and we stop it in order.
             self._popen = subprocess.Popen(
@@ -63,6 +64,7 @@ class Child:
                 group=None if program.user is None else _group_of(program.user),
                 extra_groups=None if program.user is None else [],
             )
+        _SESSIONS.add(self.pid)
 
     @property
     def pid(self) -> int:
@@ -75,6 +77,11 @@ class Child:
         if code is not None:
             self._sweep()
         return code
+
+    def trim_log(self) -> None:
+        """Sets a log aside that has grown long, while the program writes on; ask now and then."""
+        if _set_aside(self.program.log):
+            self._log_start = 0
 
     def tail(self) -> str:
         """Last lines it wrote since this start."""
@@ -100,22 +107,50 @@ class Child:
         if self._swept:
             return
         self._swept = True
-        for number, seconds in ((signal.SIGTERM, min(self.program.patience, 5.0)), (signal.SIGKILL, 5.0)):
-            left = session_members(self.pid)
-            for pid in left:
-                _signal(pid, number)
-            if not left or wait_until(lambda: not session_members(self.pid), seconds):
-                return
+        with shielded():
+            for number, seconds in ((signal.SIGTERM, min(self.program.patience, 5.0)), (signal.SIGKILL, 5.0)):
+                left = session_members(self.pid)
+                for pid in left:
+                    _signal(pid, number)
+                if not left or wait_until(lambda: not session_members(self.pid), seconds):
+                    break
+            _SESSIONS.discard(self.pid)
+
+
+def _set_aside(log: Path) -> bool:
+    """Whether a log was longer than `LOG_LIMIT`: then its lines are in ``.1`` now, and it is empty.
+
+    The file stays, for whoever writes to it has it open. Lines that come between the last read and the cut, which
+    follow one another at once, are lost.
+    """
+    if not log.exists() or log.stat().st_size <= LOG_LIMIT:
+        return False
+    with log.open("r+b") as file, log.with_suffix(".log.1").open("wb") as aside:
+        while block := file.read(1 << 20):
+            aside.write(block)
+        file.truncate(0)
+    return True
+
+
+def _kill_all() -> None:
+    for session in _SESSIONS:
+        for pid in {session, *session_members(session)}:
+            _signal(pid, signal.SIGKILL)
+
+
+AT_ONCE.append(_kill_all)
 
 
 def _dies_with_us(number: signal.Signals) -> Callable[[], None] | None:
     """Linux sends ``number`` to the child when the thread that started it is gone, however it went."""
-    libc = _LIBC
+    libc, parent = _LIBC, os.getpid()
     if libc is None:
         return None
 
     def ask() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(number))
+        if os.getppid() != parent:  # it was killed before we could ask
+            os._exit(1)
 
     return ask
 
@@ -134,13 +169,19 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, every: float = 0.05) -> bool:
-    """Whether ``condition`` came true within ``seconds``."""
+    """Whether ``condition`` came true within ``seconds``. A signal that asks us to end ends the wait (`check`)."""
     deadline = time.monotonic() + seconds
     while not condition():
+        check()
         if time.monotonic() > deadline:
             return False
         time.sleep(every)
     return True
+
+
+def pause(seconds: float) -> None:
+    """Sleeps, and ends where a signal asks us to end (`check`)."""
+    wait_until(lambda: False, seconds)
 
 
 def free_port() -> int:
@@ -177,14 +218,30 @@ def born(pid: int) -> str | None:
     return None if fields is None or fields[0] in "ZX" else fields[19]
 
 
-def command_line(pid: int) -> str:
-    """What a process was started as; empty when it is gone."""
+def machine() -> str:
+    """Where a process id means what it says: this start of this machine, and in it this container."""
     if sys.platform != "linux":
-        return _ps(pid, "command")
+        return platform.node()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+
+
+def started_with(pid: int, path: Path) -> bool:
+    """Whether a process has this file or folder, however it is spelled, among the words that it was started with."""
+    if sys.platform != "linux":
+        return f" {path} " in f" {_ps(pid, 'command')} "
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape").split("\0")
     except (FileNotFoundError, ProcessLookupError):
-        return ""
+        return False
+    return any(_is_file(word, path) for word in words)
+
+
+def _is_file(word: str, path: Path) -> bool:
+    try:
+        return word.startswith("/") and Path(word).samefile(path)
+    except (OSError, ValueError):  # it is no path, or there is nothing
+        return False
 
 
 def session_members(session: int) -> list[int]:
@@ -199,61 +256,18 @@ def session_members(session: int) -> list[int]:
     return members
 
 
-def stop_orphan(pid: int, mark: str, number: signal.Signals) -> bool:
+def stop_orphan(pid: int, ours: Path, number: signal.Signals) -> bool:
     """Stops a server that an owner which was killed has left; whether there was one.
 
-    It is ours only when its command line holds ``mark``, the path of its data: process ids are used again.
+    It is ours only when it was started with ``ours``, its data or settings: process ids are used again, and what one
+    home's path ends with may be another home's whole path.
     """
-    if born(pid) is None or mark not in command_line(pid):
+    since = born(pid)
+    if since is None or not started_with(pid, ours):
         return False
     for attempt, seconds in ((number, 20.0), (signal.SIGKILL, 10.0)):
-        _signal(pid, attempt)
-        if wait_until(lambda: born(pid) is None, seconds):
+        if born(pid) == since:
+            _signal(pid, attempt)
+        if wait_until(lambda: born(pid) != since, seconds):
             break
     return True
-
-
-# Signals to ourselves.
-
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Within it SIGTERM and SIGHUP raise SystemExit as Ctrl-C raises KeyboardInterrupt, so that ``finally`` runs.
-
-    A handler that somebody else has set, or a signal that is ignored (nohup), stays as it is.
-    """
-    if not _in_main_thread():
-        yield
-        return
-
-    def end(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    changed = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
-    for number in changed:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in changed:
-            signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def shielded() -> Iterator[None]:
-    """Within it no signal interrupts us: a second Ctrl-C must not leave half of the servers running."""
-    if not _in_main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, *_ENDING)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,29 +2,37 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from recsys_assets.local.processes import born
+from recsys_assets.local.processes import born, machine
 from recsys_assets.scratch import write_private
 
 
 @dataclass(frozen=True)
 class Process:
-    """One running program of a home. ``address`` never holds a password."""
+    """One running program of a home. ``address`` holds no password; ``born`` tells it from a later one of its id."""
 
     name: str
     pid: int
     address: str
+    born: str
 
 
 @dataclass(frozen=True)
 class State:
-    """What the owner of a home's servers runs. The two URLs hold passwords; empty where the server is not ours."""
+    """What the owner of a home's servers runs. The two URLs hold passwords; empty where the server is not ours.
 
+    ``home`` is the folder itself, not its name, and ``machine`` is where process ids mean what they say: the state in a
+    copy of a home, or in a folder that another machine or container has too, is not that of processes here.
+    """
+
+    home: str
+    machine: str
     owner: int
     owner_born: str
     postgres_url: str
@@ -95,10 +103,30 @@ def clear_state(home: Path) -> None:
 
 
 def read_state(home: Path) -> State | None:
-    """The state, where the process that wrote it lives."""
+    """The state, where the process that wrote it lives, here and for this very folder.
+
+    None too where the file is damaged or of another version of this program.
+    """
     try:
         raw = json.loads(_path(home).read_text())
-    except FileNotFoundError:
+        state = State(**{**raw, "processes": tuple(Process(**each) for each in raw["processes"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    state = State(**{**raw, "processes": tuple(Process(**process) for process in raw["processes"])})
-    return state if born(state.owner) == state.owner_born else None
+    ours = (state.home, state.machine) == (_folder(home), machine())
+    return state if ours and born(state.owner) == state.owner_born else None
+
+
+def state_of(home: Path, postgres_url: str, redis_url: str) -> State:
+    """That of a home which this process owns, before it has started anything."""
+    pid = os.getpid()
+    return State(_folder(home), machine(), pid, born(pid) or "", postgres_url, redis_url, ())
+
+
+def process(name: str, pid: int, address: str) -> Process:
+    """A program that has just been started."""
+    return Process(name, pid, address, born(pid) or "")
+
+
+def _folder(home: Path) -> str:
+    found = home.stat()
+    return f"{found.st_dev}:{found.st_ino}"

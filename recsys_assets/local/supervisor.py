@@ -7,24 +7,27 @@ duration. Servers whose URL the settings give are the user's own: they are probe
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recsys_assets.errors import RefusedError, StoreError
 from recsys_assets.local.databases import ensure_database, probe_redis
 from recsys_assets.local.postgres import Postgres
-from recsys_assets.local.processes import born, shielded, terminable, wait_until
+from recsys_assets.local.processes import born, wait_until
+from recsys_assets.local.signals import asked, deferred, exposed, shielded, terminable
 from recsys_assets.local.state import (
+    Lock,
     Process,
     State,
     clear_state,
     held,
     owner_lock,
+    process,
     read_state,
+    state_of,
     users_lock,
     write_state,
 )
@@ -99,15 +102,21 @@ class Owner:
 
     servers: Servers
     state: State
-    postgres: Postgres | None
-    valkey: Valkey | None
+    running: tuple[Postgres | Valkey, ...]
 
     def failure(self) -> str | None:
         """Why a server of ours no longer runs."""
-        for server in (self.postgres, self.valkey):
-            if server is not None and (failure := server.failure()) is not None:
-                return failure
-        return None
+        return next((failure for server in self.running if (failure := server.failure())), None)
+
+    def process(self, server: Postgres | Valkey) -> Process:
+        """One of the servers, for the state."""
+        return process(server.name, server.pid, server.address)
+
+    def publish(self, home: Home, *processes: Process) -> None:
+        """Puts processes into the published state, each in the place of the one of its name."""
+        found = {process.name: process for process in (*self.state.processes, *processes)}
+        self.state = replace(self.state, processes=tuple(found.values()))
+        write_state(home.path, self.state)
 
 
 @contextmanager
@@ -116,46 +125,53 @@ def owning(settings: Settings, home: Home) -> Iterator[Owner]:
     clear_state(home.path)  # of an owner that was killed
     for folder in home.scratched:
         clear(folder)
-    with terminable(), ExitStack() as stack:
-        postgres = valkey = None
-        if settings.embedded_postgres:
-            postgres = Postgres(home.path)
-            stack.callback(postgres.stop)
-            postgres.start()
-        if settings.embedded_redis:
-            valkey = Valkey(home.path)
-            stack.callback(valkey.stop)
-            valkey.start()
-        postgres_url = "" if postgres is None else postgres.url("")
-        redis_url = "" if valkey is None else valkey.url
-        found = resolve(settings, postgres_url, redis_url)
-        processes = (
-            *(() if postgres is None else (Process("postgres", postgres.pid, _address(postgres_url)),)),
-            *(() if valkey is None else (Process("valkey", valkey.pid, _address(redis_url)),)),
-        )
-        pid = os.getpid()
-        state = State(pid, born(pid) or "", postgres_url, redis_url, processes)
-        write_state(home.path, state)
+    with terminable(), deferred(), ExitStack() as stack:
+        running: list[Postgres | Valkey] = []
+        urls = {"postgres": "", "valkey": ""}
         try:
-            yield Owner(found, state, postgres, valkey)
+            if settings.embedded_postgres:
+                postgres = Postgres(home.path)
+                stack.callback(postgres.stop)
+                postgres.start()
+                running.append(postgres)
+                urls["postgres"] = postgres.url("")
+            if settings.embedded_redis:
+                valkey = Valkey(home.path)
+                stack.callback(valkey.stop)
+                valkey.start()
+                running.append(valkey)
+                urls["valkey"] = valkey.url
+            found = resolve(settings, urls["postgres"], urls["valkey"])
+            state = state_of(home.path, urls["postgres"], urls["valkey"])
+            owner = Owner(found, state, tuple(running))
+            owner.publish(home, *map(owner.process, running))
+            with exposed():
+                yield owner
         finally:
-            patience = OTHERS_SECONDS
-            if isinstance(sys.exc_info()[1], KeyboardInterrupt | SystemExit):
-                patience = OTHERS_SECONDS_INTERRUPTED
-            others = users_lock(home.path)  # whoever has it cannot begin to use what is about to stop
-            try:
-                if not wait_until(others.take, 1.0):
-                    _log.warning("other commands still use the servers of %s: waiting for them", home.path)
-                    wait_until(others.take, patience)
-            finally:
-                with shielded():
-                    clear_state(home.path)
-                    stack.close()
-                    others.release()
+            with shielded():
+                others = _unused(home)
+                clear_state(home.path)
+                stack.close()
+                others.release()
 
 
-def _address(url: str) -> str:
-    return url.rpartition("@")[2].partition("/")[0]
+def _unused(home: Home) -> Lock:
+    """The lock of those who use the servers, once nobody does; an owner who is asked to end does not wait long."""
+    others = users_lock(home.path)  # whoever has it cannot begin to use what is about to stop
+    if wait_until(others.take, 1.0):
+        return others
+    _log.warning("other commands still use the servers of %s: waiting for them", home.path)
+    free = False
+
+    def settled() -> bool:
+        nonlocal free
+        free = others.take()
+        return free or asked()
+
+    wait_until(settled, OTHERS_SECONDS)
+    if not free:
+        wait_until(others.take, OTHERS_SECONDS_INTERRUPTED)
+    return others
 
 
 def resolve(settings: Settings, postgres_url: str, redis_url: str, *, needs_redis: bool = True) -> Servers:

@@ -5,20 +5,25 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from recsys_assets.errors import RefusedError, StoreError
 from recsys_assets.local.answers import HOST, answers
-from recsys_assets.local.processes import Child, Program, free_port, shielded, wait_until
-from recsys_assets.local.state import Process, State, held, owner_lock, read_state, users_lock, write_state
+from recsys_assets.local.postgres import Postgres
+from recsys_assets.local.processes import Child, Program, free_port, pause, wait_until
+from recsys_assets.local.restarts import RESTARTS, WITHIN_SECONDS, Restarts
+from recsys_assets.local.signals import check, deferred, exposed, shielded, taken, terminable
+from recsys_assets.local.state import Process, State, held, owner_lock, process, read_state, users_lock
 from recsys_assets.local.supervisor import LOCK_SECONDS, Owner, Servers, owning, platform_environment, resolve
+from recsys_assets.local.valkey import Valkey
 from recsys_assets.settings import CHECKOUT, Home, Settings
 
 ANSWER_SECONDS = 240.0  # MLflow and Dagster make their tables at their first start
 GRACE_SECONDS = 10  # a bulk of a thousand lists takes less; a client that does not read is cut off then
+TOO_OFTEN = f"has died more than {RESTARTS} times within {WITHIN_SECONDS:.0f} s"
 PROGRAMS = ("dagster-webserver", "dagster-daemon", "mlflow", "api", "pages")
 
 
@@ -36,6 +41,52 @@ class _Service:
         return f"http://{HOST}:{self.port}" if self.port else ""
 
 
+class _Running:
+    """A program that we run. ``left`` is true of one that has died too often to be started again."""
+
+    def __init__(self, service: _Service) -> None:
+        self.service = service
+        self.child = Child(service.program)
+        self.left = False
+        self._restarts = Restarts()
+        self._due: float | None = None
+
+    def process(self) -> Process:
+        """It, for the state."""
+        return process(self.service.program.name, self.child.pid, self.service.address)
+
+    def death(self) -> str | None:
+        """What to say of it where it has died."""
+        code = self.child.exit_code()
+        if code is None:
+            return None
+        name, log = self.service.program.name, self.service.program.log
+        return f"{name} ended with code {code}. Its log, {log}, ends:\n{self.child.tail()}"
+
+    def keep(self, now: float, announce: Callable[[str], None]) -> bool:
+        """Starts it again, in time, where it has died; whether it did. ``now`` is in seconds."""
+        self.child.trim_log()
+        if self.left or (self._due is None and self.child.exit_code() is None):
+            return False
+        if self._due is None:
+            announce(self.death() or "")
+            pause = self._restarts.pause(now)
+            self.left = pause is None
+            self._due = now + (pause or 0.0)
+            if self.left:
+                announce(f"{self.service.program.name} {TOO_OFTEN}: it stays down until `recsys down` and `recsys up`")
+        if self.left or now < self._due:
+            return False
+        self._due = None
+        self.child = Child(self.service.program)
+        announce(f"{self.service.program.name} is started again")
+        return True
+
+    def stop(self) -> None:
+        """Stops it."""
+        self.child.stop()
+
+
 class Platform:
     """Programs that run, ours or those of a `recsys up`. ``processes`` are the servers and the programs."""
 
@@ -44,32 +95,24 @@ class Platform:
         servers: Servers,
         processes: tuple[Process, ...],
         failure: Callable[[], str | None],
-        children: Sequence[Child] = (),
+        ours: Sequence[_Running] = (),
     ) -> None:
         self.servers = servers
         self.processes = processes
         self._failure = failure
-        self._alive = list(children)
+        self._ours = ours
 
     def address(self, name: str) -> str:
         """``http://127.0.0.1:PORT`` of one program."""
         return next(process.address for process in self.processes if process.name == name)
 
-    def deaths(self) -> list[str]:
-        """One message for each of our programs that has died since we last asked.
-
-        Raises:
-            StoreError: a server has died, or the owner of all this has ended.
-        """
+    def check(self) -> None:
+        """Raises StoreError when a server or a program has died, or the owner of all this has ended."""
         if failure := self._failure():
             raise StoreError(failure)
-        died = [child for child in self._alive if child.exit_code() is not None]
-        self._alive = [child for child in self._alive if child not in died]
-        return [_death(child) for child in died]
-
-    def check(self) -> None:
-        """Raises StoreError when a server or a program has died."""
-        if died := self.deaths():
+        for each in self._ours:
+            each.child.trim_log()
+        if died := [death for each in self._ours if (death := each.death())]:
             raise StoreError("\n".join(died))
 
 
@@ -81,11 +124,12 @@ def up(
 ) -> None:
     """Starts everything, tells what runs where, and stays until SIGINT or SIGTERM; then stops everything.
 
-    A program that dies is reported once and not started again; when a database or the cache dies, all ends.
+    What dies is told, and started again where it was, as often as `Restarts` allows: a program that dies more often is
+    left, and when it is a database or the cache, all ends.
 
     Raises:
         RefusedError: the home is up already, or a port of the settings is taken.
-        StoreError: something does not come up, or one of the servers has died.
+        StoreError: something does not come up, or one of the servers dies again and again.
     """
     lock = owner_lock(home.path)
 
@@ -96,18 +140,45 @@ def up(
             raise RefusedError(f"{home.path} is up already, under process {state.owner}: {where}")
         return lock.take()
 
-    if not wait_until(take, LOCK_SECONDS):
-        raise _busy(home)
-    try:
-        with held(lock), _started(settings, home, PROGRAMS, announce) as everything:
-            started(everything.processes)
-            announce("Everything runs. Ctrl-C, or `recsys down` elsewhere, stops it.")
-            while True:
-                time.sleep(0.5)
-                for message in everything.deaths():
-                    announce(message)
-    except (KeyboardInterrupt, SystemExit):  # SIGINT and SIGTERM: the way it is meant to end
-        announce("stopped")
+    with terminable(), deferred():
+        try:
+            if not wait_until(take, LOCK_SECONDS):
+                raise _busy(home)
+            with held(lock), _started(settings, home, PROGRAMS, announce) as (owner, ours), deferred():
+                started(owner.state.processes)
+                announce("Everything runs. Ctrl-C, or `recsys down` elsewhere, stops it.")
+                restarts = {server.name: Restarts() for server in owner.running}
+                while True:
+                    for server in owner.running:
+                        _keep_server(server, restarts[server.name], home, owner, announce)
+                    if again := [each for each in ours if each.keep(time.monotonic(), announce)]:
+                        owner.publish(home, *(each.process() for each in again))
+                    pause(0.2)
+        except (KeyboardInterrupt, SystemExit):  # SIGINT and SIGTERM: the way it is meant to end
+            taken()
+            with suppress(OSError):  # the terminal may be gone
+                announce("stopped")
+
+
+def _keep_server(
+    server: Postgres | Valkey, restarts: Restarts, home: Home, owner: Owner, announce: Callable[[str], None]
+) -> None:
+    server.trim_log()
+    failure = server.failure()
+    while failure is not None:
+        announce(failure)
+        seconds = restarts.pause(time.monotonic())
+        if seconds is None:
+            raise StoreError(f"{failure}\n{server.name} {TOO_OFTEN}: all ends")
+        pause(seconds)
+        try:
+            server.revive()
+        except StoreError as error:
+            failure = str(error)
+        else:
+            failure = None
+            owner.publish(home, owner.process(server))
+            announce(f"{server.name} is started again")
 
 
 @contextmanager
@@ -126,8 +197,10 @@ def platform(
     while time.monotonic() < deadline:
         lock, use = owner_lock(home.path), users_lock(home.path)
         if lock.take():
-            with held(lock), _started(settings, home, names, announce) as ours, _environment(settings, home, ours):
-                yield ours
+            with held(lock), _started(settings, home, names, announce) as (owner, ours):
+                own = Platform(owner.servers, owner.state.processes, owner.failure, ours)
+                with _environment(settings, home, own):
+                    yield own
             return
         if use.take(shared=True):
             with held(use):
@@ -145,7 +218,7 @@ def platform(
 @contextmanager
 def _started(
     settings: Settings, home: Home, names: Sequence[str], announce: Callable[[str], None]
-) -> Iterator[Platform]:
+) -> Iterator[tuple[Owner, Sequence[_Running]]]:
     """Servers and programs for as long as the block. The lock must be held."""
     for name, setting, port in (
         ("dagster-webserver", "RECSYS_DAGSTER_PORT", settings.dagster_port),
@@ -155,28 +228,27 @@ def _started(
     ):
         if name in names and port and not _is_free(port):
             raise RefusedError(f"{setting}: port {port} is taken; choose another one, or 0 for a free one.")
-    with owning(settings, home) as owner, ExitStack() as stack:
+    with owning(settings, home) as owner, deferred(), ExitStack() as stack:
         try:
             environment = platform_environment(settings, home, owner.servers)
             wanted = [s for s in _services(settings, home, environment) if s.program.name in names]
             announce("starting " + ", ".join(service.title for service in wanted))
-            children = []
+            ours: list[_Running] = []
             # Those without a port come last, when the others have answered: the daemon and the UI would otherwise
             # both make Dagster's tables.
             for group in ([s for s in wanted if s.port], [s for s in wanted if not s.port]):
                 begun = []
                 for service in group:
-                    begun.append((service, Child(service.program)))
-                    stack.callback(begun[-1][1].stop)
-                for service, child in begun:
-                    _wait(service, child, owner)
-                children += begun
+                    begun.append(_Running(service))
+                    stack.callback(begun[-1].stop)
+                for each in begun:
+                    _wait(each, owner)
+                ours += begun
                 if any(service.program.name == "dagster-webserver" for service in group):
                     _end_dead_runs(settings, environment, announce)
-            processes = tuple(Process(s.program.name, child.pid, s.address) for s, child in children)
-            state = replace(owner.state, processes=(*owner.state.processes, *processes))
-            write_state(home.path, state)
-            yield Platform(owner.servers, state.processes, owner.failure, [child for _, child in children])
+            owner.publish(home, *(each.process() for each in ours))
+            with exposed():
+                yield owner, ours
         finally:
             with shielded():
                 stack.close()
@@ -230,11 +302,6 @@ def _busy(home: Home) -> StoreError:
     return StoreError(f"another command has used the servers of {home.path} for {LOCK_SECONDS:.0f} s; try later.")
 
 
-def _death(child: Child) -> str:
-    name, log = child.program.name, child.program.log
-    return f"{name} ended with code {child.exit_code()}. Its log, {log}, ends:\n{child.tail()}"
-
-
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -277,11 +344,13 @@ def _services(settings: Settings, home: Home, environment: dict[str, str]) -> li
     ]
 
 
-def _wait(service: _Service, child: Child, owner: Owner) -> None:
+def _wait(running: _Running, owner: Owner) -> None:
+    service = running.service
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
-        if child.exit_code() is not None:
-            raise StoreError(_death(child))
+        check()
+        if death := running.death():
+            raise StoreError(death)
         if failure := owner.failure():
             raise StoreError(failure)
         if not service.port or answers(service.port, service.path):
@@ -289,6 +358,6 @@ def _wait(service: _Service, child: Child, owner: Owner) -> None:
         if time.monotonic() > deadline:
             raise StoreError(
                 f"{service.title} has not answered on port {service.port} within {ANSWER_SECONDS:.0f} s. Its log, "
-                f"{service.program.log}, ends:\n{child.tail()}"
+                f"{service.program.log}, ends:\n{running.child.tail()}"
             )
         time.sleep(0.1)

@@ -4,12 +4,15 @@ import importlib.util
 import secrets
 import signal
 import time
+from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
 
 import redis
 
 from recsys_assets.errors import HomeError, StoreError
 from recsys_assets.local.processes import Child, Program, free_port, stop_orphan
+from recsys_assets.local.signals import check
 from recsys_assets.scratch import write_private
 
 START_SECONDS = 120.0  # a long append-only file is replayed first
@@ -48,7 +51,9 @@ def binary() -> Path:
 
 
 class Valkey:
-    """The server of one home. ``start`` and ``stop`` are for whoever holds the home's lock."""
+    """The server of one home. ``start``, ``revive`` and ``stop`` are for whoever holds the home's lock."""
+
+    name = "valkey"
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -66,6 +71,11 @@ class Valkey:
         return self._child.pid
 
     @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
     def url(self) -> str:
         """URL with the password in it; another one at each start."""
         return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
@@ -76,10 +86,13 @@ class Valkey:
         Raises:
             StoreError: it does not come up; the message ends with its log.
         """
+        self._begin(free_port() for _ in range(_TRIES))
+
+    def _begin(self, ports: Iterable[int]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._repair()
-        for _ in range(_TRIES):
-            self._port = free_port()
+        for port in ports:
+            self._port = port
             self._write_config()
             command = (str(binary()), str(self._config))
             child = self._child = Child(Program("valkey", command, self._log, folder=self._folder))
@@ -89,13 +102,27 @@ class Valkey:
             self.stop()
             if "Address already in use" not in tail:
                 break
+            time.sleep(0.5)
         raise StoreError(f"Valkey of {self._home} did not come up. Its log, {self._log}, ends:\n{tail}")
+
+    def revive(self) -> None:
+        """Starts it again where it has died: on its port, with its password, so that those who use it go on.
+
+        Raises:
+            StoreError: it does not come up, or another has its port.
+        """
+        self._begin(repeat(self._port, _TRIES))
 
     def stop(self) -> None:
         """Stops it; what it was told is on disk."""
         if self._child is not None:
             self._child.stop()
             self._child = None
+
+    def trim_log(self) -> None:
+        """Sets a log aside that has grown long."""
+        if self._child is not None:
+            self._child.trim_log()
 
     def failure(self) -> str | None:
         """Exit code and log of a server that died of itself."""
@@ -113,13 +140,14 @@ class Valkey:
         if pid_file.exists():
             text = pid_file.read_text().strip()
             if text.isdigit():
-                stop_orphan(int(text), str(self._config), signal.SIGTERM)
+                stop_orphan(int(text), self._config, signal.SIGTERM)
             pid_file.unlink(missing_ok=True)
 
     def _answers(self, child: Child) -> bool:
         deadline = time.monotonic() + START_SECONDS
         with redis.Redis.from_url(self.url, socket_timeout=2) as client:
             while child.exit_code() is None and time.monotonic() < deadline:
+                check()
                 try:
                     client.ping()
                 except (redis.ConnectionError, redis.TimeoutError):  # not yet listening, or still loading

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from recsys_assets.local.processes import LOG_LIMIT, Child, Program, born, session_members, stop_orphan, wait_until
+from recsys_assets.local.processes import (
+    LOG_LIMIT,
+    Child,
+    Program,
+    born,
+    session_members,
+    started_with,
+    stop_orphan,
+    wait_until,
+)
 
 DEAF = "trap '' TERM; sleep 1000 & echo ready; wait; wait"
 
@@ -49,16 +58,21 @@ def test_the_tail_is_of_this_start_and_a_long_log_is_set_aside(tmp_path: Path) -
     assert (tmp_path / "logs" / "tried.log.1").stat().st_size == LOG_LIMIT + 1
 
 
-def test_only_a_process_with_our_mark_is_an_orphan_of_ours(tmp_path: Path) -> None:
-    child = started(tmp_path, "echo ready; exec sleep 1000")
+def test_only_a_process_with_our_own_file_is_an_orphan_of_ours(tmp_path: Path) -> None:
+    ours, longer = tmp_path / "shop", tmp_path / "a" / str(tmp_path)[1:] / "shop"
+    for folder in (ours, longer):
+        folder.mkdir(parents=True)
+    child = started(tmp_path, f"echo ready; exec sh -c 'sleep 1000' {longer}")
+    assert wait_until(lambda: started_with(child.pid, longer), 10)
     try:
-        assert not stop_orphan(child.pid, "another mark", child.program.stop_signal)
+        assert not stop_orphan(child.pid, ours, child.program.stop_signal)  # though its path ends the other's
         assert child.exit_code() is None
-        assert stop_orphan(child.pid, "sleep 1000", child.program.stop_signal)
+        (tmp_path / "link").symlink_to(longer)
+        assert stop_orphan(child.pid, tmp_path / "link", child.program.stop_signal)
         assert child.exit_code() is not None
     finally:
         child.stop()
-    assert not stop_orphan(child.pid, "sleep 1000", child.program.stop_signal)
+    assert not stop_orphan(child.pid, longer, child.program.stop_signal)
 
 
 def test_a_process_is_told_from_a_later_one_of_its_id() -> None:

@@ -7,9 +7,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+import redis
 
 from recsys_assets.errors import RefusedError
+from recsys_assets.local.liveness import conditions
 from recsys_assets.local.processes import born, wait_until
 from recsys_assets.local.state import State
 from recsys_assets.local.supervisor import down, running, servers
@@ -82,10 +85,6 @@ def test_up_runs_everything_until_it_is_told_to_stop(platform: Callable[..., Pla
     with pytest.raises(RefusedError, match=f"is up already, under process {state.owner}"):
         up(settings, home, print, print)
 
-    os.kill(state.processes[-1].pid, signal.SIGKILL)  # reported, not restarted, and the rest stays
-    assert "pages ended with code -9" in first.read_until("ended with code")
-    assert born(state.processes[-2].pid) is not None
-
     assert down(home)
     first.read_until("stopped")
     assert first.process.wait(60) == 0
@@ -102,12 +101,44 @@ def test_ctrl_c_ends_it_and_leaves_nothing(platform: Callable[..., Platform]) ->
     assert all(born(process.pid) is None for process in state.processes)
 
 
-def test_when_the_database_dies_all_ends(platform: Callable[..., Platform]) -> None:
+def test_what_dies_is_started_again_where_it_was(platform: Callable[..., Platform], home: Home) -> None:
     first = platform()
+    first.read_until("Everything runs")
+    before = first.state()
+    with redis.Redis.from_url(before.redis_url) as client:
+        client.set("kept", "yes")
+    for name in ("pages", "valkey", "postgres"):
+        pid = next(process.pid for process in first.state().processes if process.name == name)
+        os.kill(pid, signal.SIGKILL)
+        assert "ended with code -9" in first.read_until(f"{name} is started again")
+        assert wait_until(lambda: pid not in [process.pid for process in first.state().processes], 10)  # noqa: B023
+    after = first.state()
+    assert (after.owner, after.postgres_url, after.redis_url) == (before.owner, before.postgres_url, before.redis_url)
+    assert [process.address for process in after.processes] == [process.address for process in before.processes]
+    unhurt = [process for process in before.processes if process.name not in ("pages", "valkey", "postgres")]
+    assert unhurt == [process for process in after.processes if process in unhurt]
+    with redis.Redis.from_url(after.redis_url) as client:
+        assert client.get("kept") == b"yes"
+    with psycopg.connect(after.postgres_url + "recsys") as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert wait_until(lambda: {each.state for each in conditions(first.state())} == {"runs"}, 60)
+
+
+def test_what_dies_too_often_is_left_and_told(platform: Callable[..., Platform], home: Home) -> None:
+    first = platform("often")  # its api ends as soon as it is asked for anything but its first answer
+    first.read_until("Everything runs")
+    first.read_until("api has died more than")
+    dead = [each.process.name for each in conditions(first.state()) if each.state == "dead"]
+    assert dead == ["api"]
+    assert first.process.poll() is None
+
+
+def test_a_database_that_dies_too_often_ends_all(platform: Callable[..., Platform]) -> None:
+    first = platform("impatient")
     first.read_until("Everything runs")
     state = first.state()
     os.kill(state.processes[0].pid, signal.SIGKILL)
-    first.read_until("StoreError: Postgres ended with code -9")
+    first.read_until("postgres has died more than")
     assert first.process.wait(60) == 1
     assert wait_until(lambda: all(born(process.pid) is None for process in state.processes), 10)
 
