@@ -1,0 +1,246 @@
+"""What can happen to a shop's stores, its API and its network: each is a block in which it is so."""
+
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+
+import psycopg
+import redis
+from psycopg import sql
+
+from recsys_assets.local.processes import free_port
+from recsys_assets_tests.chaos.shop import Shop, kill, tell
+from recsys_assets_tests.door import Door, Manner
+
+Fault = Callable[[Shop], AbstractContextManager[None]]
+Which = Sequence[str]  # of "redis" and "postgres"
+
+REDIS, POSTGRES, BOTH = ("redis",), ("postgres",), ("redis", "postgres")
+
+
+def _doors(shop: Shop, which: Which) -> list[Door]:
+    of = {"redis": shop.redis_door, "postgres": shop.postgres_door}
+    return [of[name] for name in which]
+
+
+def _pids(shop: Shop, which: Which) -> list[int]:
+    of = {"redis": shop.valkey.pid, "postgres": shop.postgres.pid}
+    return [of[name] for name in which]
+
+
+def behaving(which: Which, manner: Manner, seconds: float = 0.0) -> Fault:
+    """The way to the stores is so, and the stores themselves are well."""
+
+    @contextmanager
+    def fault(shop: Shop) -> Iterator[None]:
+        for one in _doors(shop, which):
+            one.behave(manner, seconds)
+        try:
+            yield
+        finally:
+            for one in _doors(shop, which):
+                one.open()
+
+    return fault
+
+
+def stopped(which: Which) -> Fault:
+    """SIGSTOP: the system accepts connections for them, and nobody answers."""
+
+    @contextmanager
+    def fault(shop: Shop) -> Iterator[None]:
+        for pid in _pids(shop, which):
+            tell(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in _pids(shop, which):
+                tell(pid, signal.SIGCONT)
+
+    return fault
+
+
+def killed(which: Which) -> Fault:
+    """SIGKILL, and started again at the end."""
+
+    @contextmanager
+    def fault(shop: Shop) -> Iterator[None]:
+        for front, pid in zip(_doors(shop, which), _pids(shop, which), strict=True):
+            front.behave("refused")
+            kill(pid)
+        try:
+            yield
+        finally:
+            for name in which:
+                restart(shop, name)
+
+    return fault
+
+
+def restart(shop: Shop, name: str) -> None:
+    """A store that has been killed, on a port of its own; its door leads there."""
+    server = shop.valkey if name == "redis" else shop.postgres
+    server.stop()
+    server.start()
+    url = shop.stores.redis_url if name == "redis" else shop.stores.postgres_url
+    (front,) = _doors(shop, (name,))
+    front.open(int(url.rpartition(":")[2].partition("/")[0]))
+
+
+@contextmanager
+def full_redis(shop: Shop) -> Iterator[None]:
+    """Of memory: nothing more is taken, and what is there is answered."""
+    with redis.Redis.from_url(shop.stores.redis_url) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def read_only_redis(shop: Shop) -> Iterator[None]:
+    """A replica, whose primary is away."""
+    with redis.Redis.from_url(shop.stores.redis_url) as client:
+        client.replicaof("127.0.0.1", free_port())
+        try:
+            yield
+        finally:
+            client.replicaof("NO", "ONE")
+
+
+@contextmanager
+def read_only_postgres(shop: Shop) -> Iterator[None]:
+    with _of_postgres(shop) as (own, database):
+        own.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(database))
+        _hang_up(own)
+        try:
+            yield
+        finally:
+            own.execute("SET default_transaction_read_only = off")
+            own.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(database))
+            _hang_up(own)
+
+
+@contextmanager
+def wrong_redis_password(shop: Shop) -> Iterator[None]:
+    with redis.Redis.from_url(shop.stores.redis_url, single_connection_client=True) as client:
+        right = client.config_get("requirepass")["requirepass"]
+        client.config_set("requirepass", "another")
+        client.client_kill_filter(_type="normal", skipme=True)
+        try:
+            yield
+        finally:
+            client.config_set("requirepass", right)
+
+
+@contextmanager
+def wrong_postgres_password(shop: Shop) -> Iterator[None]:
+    with _of_postgres(shop) as (own, _):
+        row = own.execute("SELECT rolpassword FROM pg_authid WHERE rolname = current_user").fetchone()
+        assert row is not None
+        own.execute("ALTER ROLE CURRENT_USER PASSWORD 'another'")
+        _hang_up(own)
+        try:
+            yield
+        finally:
+            own.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(row[0]))
+
+
+@contextmanager
+def _of_postgres(shop: Shop) -> Iterator[tuple[psycopg.Connection, sql.Identifier]]:
+    with psycopg.connect(shop.stores.postgres_url, autocommit=True) as own:
+        yield own, sql.Identifier(own.info.dbname)
+
+
+def _hang_up(own: psycopg.Connection) -> None:
+    """On everybody else."""
+    own.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+    )
+
+
+@contextmanager
+def older_redis(shop: Shop) -> Iterator[None]:
+    """Wishes are made after its files were kept; then it is brought back from these."""
+    shop.older.keep()
+    try:
+        yield
+    finally:
+        shop.older.restart(shop.redis_door)
+
+
+@contextmanager
+def killed_api(shop: Shop) -> Iterator[None]:
+    shop.restart_api()
+    yield
+
+
+def crowd(number: int, *, slow: bool) -> Fault:
+    """So many connections to the API that say nothing, or a byte of a request now and then."""
+
+    @contextmanager
+    def fault(shop: Shop) -> Iterator[None]:
+        with ExitStack() as stack:
+            for _ in range(number):
+                one = stack.enter_context(socket.create_connection(("127.0.0.1", shop.port), timeout=30))
+                if slow:
+                    one.sendall(b"GET /api/recommendations?userId=")
+            yield
+
+    return fault
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table. ``publishes``: a publish comes in the middle. ``ends_api``: reads find nobody meanwhile."""
+
+    name: str
+    fault: Fault
+    usual: bool = False
+    publishes: bool = False
+    ends_api: bool = False
+
+
+@contextmanager
+def nothing(_shop: Shop) -> Iterator[None]:
+    """What this machine does to readers by itself."""
+    yield
+
+
+def _network() -> Iterator[Case]:
+    manners: list[tuple[str, Manner, float]] = [
+        ("refused", "refused", 0), ("reset at accept", "reset", 0), ("reset in mid-answer", "cut", 0),
+        ("+100 ms", "slow", 0.1), ("+240 ms", "slow", 0.24), ("+500 ms", "slow", 0.5), ("trickle", "trickle", 0.01),
+        ("black hole", "hole", 0),
+    ]  # fmt: skip
+    usual = {("reset at accept", REDIS), ("black hole", POSTGRES), ("black hole", BOTH), ("+240 ms", REDIS)}
+    for name, manner, seconds in manners:
+        for which in (REDIS, POSTGRES, BOTH):
+            usually = (name, which) in usual
+            yield Case(f"{' and '.join(which)}: {name}", behaving(which, manner, seconds), usually, publishes=True)
+
+
+def _servers() -> Iterator[Case]:
+    for which in (REDIS, POSTGRES, BOTH):
+        of = " and ".join(which)
+        yield Case(f"{of}: stopped", stopped(which), usual=which == BOTH)
+        yield Case(f"{of}: killed", killed(which), usual=which == REDIS)
+
+
+CASES = (
+    Case("nothing", nothing, usual=True, publishes=True),
+    *_network(),
+    *_servers(),
+    Case("redis: full", full_redis),
+    Case("redis: read-only", read_only_redis),
+    Case("postgres: read-only", read_only_postgres),
+    Case("redis: wrong password", wrong_redis_password),
+    Case("postgres: wrong password", wrong_postgres_password),
+    Case("redis: restarted from an older file", older_redis),
+    Case("API: killed", killed_api, ends_api=True),
+    Case("2,000 idle connections", crowd(2_000, slow=False), publishes=True),
+    Case("200 slow connections", crowd(200, slow=True), publishes=True),
+)

@@ -1,0 +1,236 @@
+"""A shop whose API, Postgres and Valkey run as processes of their own, with a door before each store."""
+
+import itertools
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import perf_counter
+
+import httpx
+
+from recsys_assets.errors import RefusedError, StoreError
+from recsys_assets.local import up
+from recsys_assets.local.postgres import Postgres
+from recsys_assets.local.processes import Child, born, free_port, wait_until
+from recsys_assets.local.supervisor import platform_environment, servers
+from recsys_assets.settings import Home, load_settings
+from recsys_assets.stores.publishing import Frames
+from recsys_assets.tables import CATALOG, LISTS, NEXT_ITEMS, POPULAR_ITEMS, SIMILAR_ITEMS, USER_PROFILES
+from recsys_assets_tests.chaos.reading import POPULAR, Reader, products
+from recsys_assets_tests.conftest import remove_postgres
+from recsys_assets_tests.door import Door, door
+from recsys_assets_tests.older import OlderFile
+from recsys_assets_tests.published import DAY, Stores, frame
+from recsys_assets_tests.serving.asked import UNLIMITED
+from recsys_assets_tests.serving.shop import token
+
+STAYING = [f"stays{n}" for n in range(60)]
+GOING = [f"goes{n}" for n in range(240)]
+HEALTHY_READS = 20  # in a row, after which a fault counts as healed
+HEAL_SECONDS, START_SECONDS = 30.0, 90.0  # the most; how soon it has to be is said where it is asserted
+
+
+def made(of: str, keys: dict[str, str]) -> Frames:
+    """What a publish of this label holds: other products for everybody. ``keys`` by user."""
+    lists = [
+        {"person_key": key, "rank": n, "position": n, "product_id": product, "score": 1 / n, "price_micros": 10,
+         "category": "x", "reason_code": "code", "reason_count": n, "reason": "why", "purchased": False,
+         "model_source": "als", "confidence": 0.5}
+        for user, key in keys.items() for n, product in enumerate(products(of, user), 1)
+    ]  # fmt: skip
+    popular = [
+        {"category": "", "rank": n, "product_id": product, "score": 1.0, "buyers": 9, "price_micros": 10,
+         "reason": "Popular"}
+        for n, product in enumerate(products(of, POPULAR), 1)
+    ]  # fmt: skip
+    sold = [row["product_id"] for row in lists + popular]
+    catalog = [{"product_id": p, "category": "x", "unit_price_micros": 10, "in_stock": True} for p in sold]
+    return Frames(
+        frame(LISTS, lists), SIMILAR_ITEMS.empty(), NEXT_ITEMS.empty(), frame(POPULAR_ITEMS, popular),
+        frame(CATALOG, catalog), frame(USER_PROFILES, [{"person_key": key} for key in keys.values()]),
+    )  # fmt: skip
+
+
+class Shop:
+    """``stores`` are reached directly, the API reaches them through the doors."""
+
+    def __init__(self, home: Home, postgres: Postgres, older: OlderFile, fronts: tuple[Door, Door]) -> None:
+        self.home, self.postgres, self.older = home, postgres, older
+        self.valkey = older.valkey
+        self.postgres_door, self.redis_door = fronts
+        self.port = free_port()
+        self.gone: dict[str, float] = {}  # people whose wish was accepted, and when (perf_counter)
+        self._numbers = itertools.count(1)
+        self._going = itertools.cycle(GOING)
+        self.published = ""  # label of the last publish
+        self._bearer = token(self.stores, "writes")
+        self.api = self._start_api()
+
+    @property
+    def stores(self) -> Stores:
+        return Stores(self.home, self.postgres.url("postgres"), self.valkey.url)
+
+    @property
+    def doors(self) -> tuple[Door, Door]:
+        return self.postgres_door, self.redis_door
+
+    def everybody(self) -> dict[str, str]:
+        """Key by user; those who are gone too, whom the stores have to leave out."""
+        return {user: self.stores.key(user) for user in STAYING + GOING}
+
+    def publish(self) -> None:
+        """Another generation, past the doors."""
+        of = f"g{next(self._numbers)}"
+        self.stores.publisher.publish(DAY, made(of, self.everybody()), model_version="1", keep=3)
+        self.published = of
+
+    # The API.
+
+    def _start_api(self) -> Child:
+        seen = {
+            "RECSYS_POSTGRES_URL": _through(self.stores.postgres_url, self.postgres_door),
+            "RECSYS_REDIS_URL": _through(self.stores.redis_url, self.redis_door),
+        }
+        settings = load_settings(self.stores.environment | UNLIMITED | seen | {"RECSYS_API_PORT": str(self.port)})
+        with servers(settings, self.home) as found:
+            environment = platform_environment(settings, self.home, found) | UNLIMITED
+        (wanted,) = (one for one in up._services(settings, self.home, environment) if one.program.name == "api")
+        return Child(wanted.program)
+
+    def restart_api(self) -> None:
+        """It is killed, and another one is started in its place, which may not answer yet."""
+        kill(self.api.pid)
+        self.api.stop()
+        self.api = self._start_api()
+
+    def close(self) -> None:
+        self.api.stop()
+
+    def client(self) -> httpx.Client:
+        """One that may write."""
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, headers=self._bearer)
+
+    def health(self) -> str:
+        """What the API says of itself; "no answer" where it says nothing."""
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/health", timeout=2)
+        except httpx.TransportError:
+            return "no answer"
+        return str(answer.json()["status"])
+
+    def heal(self, reader: Reader) -> float | None:
+        """Seconds until readers are shown their own newest lists again and the API says that all is well.
+
+        None: that did not come. The API is then started anew, so that what comes next is judged by itself.
+        """
+        began = perf_counter()
+        reader.expect(self.published)
+
+        def healed() -> bool:
+            return reader.in_a_row >= HEALTHY_READS and self.health() == "ok"
+
+        if wait_until(healed, HEAL_SECONDS):
+            return perf_counter() - began
+        self.restart_api()
+        assert wait_until(healed, START_SECONDS), (self.health(), reader.in_a_row, reader.examples, self.api.tail())
+        return None
+
+    # Wishes.
+
+    def wish(self, number: int, client: httpx.Client) -> None:
+        """Somebody asks to be gone, every other time through the API; only who was told so counts as gone."""
+        user = next(self._going)
+        try:
+            if number % 2:
+                accepted = client.delete(f"/api/users/{user}").status_code == 202
+            else:
+                accepted = bool(self.stores.suppressions.forget(self.stores.key(user)).receipt)
+        except (httpx.TransportError, StoreError, RefusedError):
+            accepted = False
+        if accepted:
+            self.gone.setdefault(user, perf_counter())
+
+    @contextmanager
+    def wishing(self) -> Iterator[None]:
+        """Wishes are made one after the other until the end of the block."""
+        ended = threading.Event()
+
+        def run() -> None:
+            with self.client() as client:
+                for number in itertools.count():
+                    if ended.wait(0.3):
+                        return
+                    self.wish(number, client)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def lost(self) -> int:
+        """Accepted wishes that do not hold, or of which something is left, in the stores as they are now."""
+        marks = self.stores.suppressions.marks()
+        mark = {user: self.home.keys.mark(self.stores.key(user)) for user in self.gone}
+        keys = self.stores.redis()
+        return sum(one not in marks or any(f":list:{one}" in key for key in keys) for one in mark.values())
+
+
+def _through(url: str, front: Door) -> str:
+    head, _, rest = url.rpartition("@127.0.0.1:")
+    return f"{head}@127.0.0.1:{front.port}/{rest.partition('/')[2]}"
+
+
+@contextmanager
+def open_shop(home: Home, folder: Path) -> Iterator[Shop]:
+    """One with a generation published, whose API answers. ``folder`` holds the stores' data."""
+    postgres, older = Postgres(folder), OlderFile(folder)
+    with ExitStack() as stack:
+        stack.callback(remove_postgres, folder)
+        stack.callback(postgres.stop)
+        postgres.start()
+        stack.callback(older.valkey.stop)
+        older.valkey.start()
+        fronts = [stack.enter_context(door(url))[0] for url in (postgres.url("postgres"), older.valkey.url)]
+        shop = Shop(home, postgres, older, (fronts[0], fronts[1]))
+        stack.callback(shop.close)
+        shop.publish()
+        assert wait_until(lambda: shop.health() == "ok", 90), shop.api.tail()
+        yield shop
+
+
+def children(pid: int) -> list[int]:
+    """A living process and those that it has started, on Linux."""
+    found = [pid]
+    for parent in found:
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[1]) == parent and fields[0] not in "ZX":
+                found.append(int(entry.name))
+    return found
+
+
+def tell(pid: int, number: signal.Signals) -> None:
+    """Sends a signal to a process and to all that it has started."""
+    for one in children(pid):
+        try:
+            os.kill(one, number)
+        except ProcessLookupError:
+            continue
+
+
+def kill(pid: int) -> None:
+    """SIGKILL to a process and all that it has started; returns when they are gone."""
+    family = children(pid)
+    for one in family:
+        if born(one) is not None:
+            os.kill(one, signal.SIGKILL)
+    assert wait_until(lambda: all(born(one) is None for one in family), 30)
