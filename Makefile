@@ -19,7 +19,7 @@ test: environment ## style, types, import contracts, all tests
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest $(PYTEST)
 
-chaos: environment ## 1,000 races of erasures and opt-outs against whatever writes lists, bad days, and every knob
+chaos: environment ## 1,000 races of erasures and opt-outs, readers under faults of the stores (a table), bad days, and every knob
 	CHAOS_ROUNDS=1000 .venv/bin/python -m pytest recsys_assets_tests/chaos
 
 coverage: environment ## all tests once more, slower, and which lines they reach

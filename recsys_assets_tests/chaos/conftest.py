@@ -10,6 +10,7 @@ __all__ = ["open_shop", "programs", "stores"]
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What the faults have done to readers."""
     reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind)]
+    reports.sort(key=lambda one: one.start)
     rows = [Row(**told) for one in reports for name, told in one.user_properties if name == NAME]
     if rows:
         terminalreporter.section("readers under faults")

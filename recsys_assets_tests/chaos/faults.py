@@ -1,21 +1,29 @@
 """What can happen to a shop's stores, its API and its network: each is a block in which it is so."""
 
+import os
 import signal
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from time import perf_counter
 
 import psycopg
 import redis
 from psycopg import sql
 
 from recsys_assets.local.processes import free_port
+from recsys_assets.settings import CHECKOUT
 from recsys_assets_tests.chaos.shop import Shop, kill, tell
 from recsys_assets_tests.door import Door, Manner
 
 Fault = Callable[[Shop], AbstractContextManager[None]]
 Which = Sequence[str]  # of "redis" and "postgres"
+CHAOS = "CHAOS_ROUNDS" in os.environ
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "50"))
 
 REDIS, POSTGRES, BOTH = ("redis",), ("postgres",), ("redis", "postgres")
 
@@ -178,6 +186,45 @@ def killed_api(shop: Shop) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def killed_publisher(shop: Shop) -> Iterator[None]:
+    """Another process publishes and is killed at some moment of that; the next publish follows."""
+    command = [sys.executable, "-m", "recsys_assets_tests.chaos.publishing", shop.new_label()]
+    environment = {**os.environ, **shop.stores.environment}
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+        threading.Event().wait(shop.dice.random())
+        process.kill()
+    try:
+        yield
+    finally:
+        shop.publish()
+
+
+def soak(seconds: float) -> Fault:
+    """Publishes, one after the other, and at random moments both ways are reset, beside the wishes of every trial."""
+
+    @contextmanager
+    def fault(shop: Shop) -> Iterator[None]:
+        until = perf_counter() + seconds
+        while perf_counter() < until:
+            for front in shop.doors:
+                front.behave("reset")
+                threading.Event().wait(shop.dice.random())
+                front.open()
+            shop.publish()
+            threading.Event().wait(2 * shop.dice.random())
+        yield
+
+    return fault
+
+
 def crowd(number: int, *, slow: bool) -> Fault:
     """So many connections to the API that say nothing, or a byte of a request now and then."""
 
@@ -241,6 +288,8 @@ CASES = (
     Case("postgres: wrong password", wrong_postgres_password),
     Case("redis: restarted from an older file", older_redis),
     Case("API: killed", killed_api, ends_api=True),
+    Case("publisher: killed", killed_publisher),
     Case("2,000 idle connections", crowd(2_000, slow=False), publishes=True),
     Case("200 slow connections", crowd(200, slow=True), publishes=True),
+    Case("soak: publishes, wishes, resets", soak(0.6 * ROUNDS)),
 )

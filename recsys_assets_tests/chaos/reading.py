@@ -36,7 +36,8 @@ class Counts:
 class Reader:
     """Asks the API on a port from the beginning of the block to its end; ``counts`` is what it has seen.
 
-    ``rate`` is reads a second, whatever has become of those before. ``people`` are asked for in turns, and in every fourth read one of those who are ``gone`` since a moment.
+    ``rate`` is reads a second, whatever has become of those before. ``people`` are asked for in turns, and in every
+    fourth read one of those who are ``gone`` since a moment.
     """
 
     def __init__(self, port: int, people: Sequence[str], gone: dict[str, float], rate: int) -> None:

@@ -15,7 +15,10 @@ _HEADS = (
 
 @dataclass
 class Row(Counts):
-    """One fault. ``lost`` are wishes that were accepted and do not hold, ``healed`` the longest time to heal (s; None: never)."""
+    """One fault. ``lost`` are wishes that were accepted and do not hold; ``healed`` is the longest time to heal.
+
+    In seconds; None: it did not heal by itself.
+    """
 
     fault: str = ""
     trials: int = 0
