@@ -30,13 +30,14 @@ class Require(SecurityBase):
         """Nothing, where the request may.
 
         Raises:
-            ProblemError: 401 without a token that is known, 403 with one that has not the scope, 503 before any token
-                could be read.
+            ProblemError: 401 without a token that is known, 403 with one that has not the scope, 503 where the tokens
+                of now are not known.
         """
+        if not self._api.state.tokens_known:
+            why = "Postgres, which knows the tokens, has not answered for some seconds."
+            raise ProblemError(503, "Tokens not known", why)
         found = token_of(self._api, request)
         if found is None:
-            if not self._api.state.tokens_known:
-                raise ProblemError(503, "Tokens not known", "Postgres has not answered yet, which knows the tokens.")
             raise _refused(401, "No token", "This needs a token that is known and has not expired.", "")
         if self.scope not in found.scopes:
             said = f"This needs a token with the scope {self.scope}."
@@ -49,9 +50,9 @@ def require(api: Api, scope: str) -> Require:
 
 
 def may(api: Api, request: HTTPConnection, scope: str) -> bool:
-    """Whether a request has a token with the scope."""
+    """Whether a request has a token with the scope; not while it may have been revoked unseen."""
     found = token_of(api, request)
-    return found is not None and scope in found.scopes
+    return api.state.tokens_known and found is not None and scope in found.scopes
 
 
 def token_of(api: Api, request: HTTPConnection) -> Token | None:

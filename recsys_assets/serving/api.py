@@ -30,6 +30,7 @@ class Api:
         Raises:
             ProblemError: 503, before the first generation.
         """
-        if self.state.live is None:
+        found = self.state.served()
+        if found is None:
             raise nothing_published()
-        return self.state.live
+        return found

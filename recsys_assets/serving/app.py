@@ -24,7 +24,7 @@ from recsys_assets.serving.document import describe, operation_id
 from recsys_assets.serving.limits import Limits
 from recsys_assets.serving.metrics import Metrics
 from recsys_assets.serving.observing import Observing
-from recsys_assets.serving.pointer import make_pool
+from recsys_assets.serving.pointer import Pool, make_pool
 from recsys_assets.serving.problems import ProblemError
 from recsys_assets.serving.recommendations import Reader
 from recsys_assets.serving.routes import (
@@ -70,13 +70,6 @@ def create(settings: Settings | None = None, now: Callable[[], float] = time.mon
     reader = Reader(pool, starts.cache, home.keys, home.config.tuning)
     api = Api(settings, home, pool, starts.cache, reader, state, Metrics(state, reader.redis, reader.postgres))
 
-    async def watch() -> None:
-        # A client that meets a cancellation and its own timeout at once may report the timeout alone: the word to stop
-        # must not hang on the cancellation.
-        while not state.stopping:
-            await asyncio.sleep(POINTER_SECONDS)
-            await state.look(pool, starts)
-
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await refuse_untrusted(settings, starts.cache)
@@ -86,15 +79,15 @@ def create(settings: Settings | None = None, now: Callable[[], float] = time.mon
             await pool.close()
             raise state.refused
         _log.info("started", serving=state.live is not None, postgres=state.postgres, redis=state.redis)
-        task = asyncio.create_task(watch())
+        watching = asyncio.create_task(_watch(state, pool, starts))
         try:
             with draining(state, settings.api_drain):
                 yield
         finally:
             state.stopping = True
-            task.cancel()
+            watching.cancel()
             with suppress(asyncio.CancelledError):
-                await task
+                await watching
             await pool.close()
             await starts.aclose()
             _log.info("stopped")
@@ -117,6 +110,27 @@ def create(settings: Settings | None = None, now: Callable[[], float] = time.mon
 
     _answer_problems(app)
     return app
+
+
+async def _watch(state: State, pool: Pool, starts: Starts) -> None:
+    """Looks at the stores every second, whatever happens."""
+    # A client that meets a cancellation and its own timeout at once may report the timeout alone: the word to stop
+    # must not hang on the cancellation. Nor must anything else end this: who no longer looks takes revoked tokens.
+    while not state.stopping:
+        try:
+            await asyncio.sleep(POINTER_SECONDS)
+            await state.look(pool, starts)
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            _failed("look", error)
+        except Exception as error:
+            _failed("look", error)
+
+
+def _failed(what: str, error: BaseException) -> None:
+    """In the background, where nobody waits for it. Its text may quote anything."""
+    _log.error(f"{what} failed", error=type(error).__name__, at=logs.where(error.__traceback__))
 
 
 def _answer_problems(app: FastAPI) -> None:

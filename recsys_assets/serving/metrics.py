@@ -14,7 +14,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from recsys_assets.serving.reading import Breaker
+from recsys_assets.serving.asking import Breaker
 from recsys_assets.serving.state import State
 
 # Around what is promised, 50 ms for 95 of 100 answers; the upper ones are timeouts of the stores.
@@ -78,6 +78,10 @@ class _Stores(Collector):
         up.add_metric(("postgres",), state.postgres)
         up.add_metric(("redis",), state.redis)
         yield up
+        took = GaugeMetricFamily("recsys_store_look_seconds", "What the last look at a store took.", labels=("store",))
+        for store, seconds in state.seconds.items():
+            took.add_metric((store,), seconds)
+        yield took
         failures = CounterMetricFamily(
             "recsys_store_read_failures", "Reads of a request that a store has not answered.", labels=("store",)
         )
@@ -87,6 +91,8 @@ class _Stores(Collector):
         yield GaugeMetricFamily("recsys_ready", "Whether the process wants requests.", state.ready)
         age = 0.0 if live is None else (datetime.now(UTC) - live.created_at).total_seconds()
         for name, what, value in (
+            ("pointer_age_seconds", "Time since Postgres said what is live.", state.pointer_age),
+            ("look_age_seconds", "Time since the stores were looked at.", state.look_age),
             ("generation", "Number of the live generation; 0: none.", live.generation if live else 0),
             ("generation_age_seconds", "Time since the live generation was made.", age),
             ("suppression_version", "Count of changes to suppressions.", live.suppression_version if live else 0),

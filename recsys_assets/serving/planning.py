@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from recsys_assets.amounts import MICROS
 from recsys_assets.logic.plans import Look, Plan, PlanningTerms, Visit, cut, plan_of, with_visit
+from recsys_assets.serving.asking import within
 from recsys_assets.serving.offer_schemas import PlanBody, SessionData
 from recsys_assets.serving.pointer import Live
 from recsys_assets.serving.problems import ProblemError
@@ -48,12 +49,13 @@ async def planned(live: Live, planning: Planning, sources: Sources, key: str | N
 
     What a visit of theirs says is left aside then, too: they are told nothing that was made of what they did.
     """
-    found = await sources.plan(live, key) if key is not None else None
+    with within():
+        found = await sources.plan(live, key) if key is not None else None
+        suppressed = found is not None and found.suppressed
+        visit = Visit() if suppressed else await _visit(live, planning.terms, sources, session)
     row = found.row if found else None
     plan = plan_of(row) if row else planning.new
     store = found.store if found else "memory"
-    suppressed = found is not None and found.suppressed
-    visit = Visit() if suppressed else await _visit(live, planning.terms, sources, session)
     moved = with_visit(plan, visit, planning.terms, planning.new)
     source: Literal["batch", "session", "default"] = "session" if visit != Visit() else "batch" if row else "default"
     return Planned(moved, source, row["language"] if row else None, store)

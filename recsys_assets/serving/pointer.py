@@ -7,20 +7,20 @@ from datetime import date, datetime
 from typing import Any
 
 import psycopg
-import redis
 from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 from redis.asyncio import Redis
 
 from recsys_assets.logic import blending
+from recsys_assets.serving.asking import RECORD_SECONDS, asking, understanding
 from recsys_assets.stores.cache import CHANGES_KEY, POINTER_KEY, START_KEY, VERSION_KEY, popular_key, whole_key
 from recsys_assets.stores.postgres import query, refuse_newer
 
 Product = blending.Product
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[dict[str, Any]]]
-POSTGRES_DOWN = (psycopg.Error, PoolTimeout, OSError)
+Rows = list[dict[str, Any]]
 NEVER = 2**63  # no version of the suppressions is as high
-REDIS_DOWN = (redis.RedisError, OSError)
+LOOK_SECONDS = 0.5  # two of them after a second: within `SETTLE_SECONDS` a wish has been seen, or the store is away
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,44 @@ class Live:
     changes: Mapping[str, Change] = field(default_factory=dict)
 
 
+class _Connection(psycopg.AsyncConnection[dict[str, Any]]):
+    """One that is ended where a query is given up: a server that hangs would not hear either that it is cancelled."""
+
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ARG002 - psycopg's signature
+        self.pgconn.finish()
+
+
 def make_pool(url: str) -> Pool:
     """Connections that give up soon."""
     kwargs = {"autocommit": True, "row_factory": dict_row, "connect_timeout": 2, "options": "-c statement_timeout=1000"}
-    return AsyncConnectionPool(url, min_size=1, max_size=8, timeout=0.5, open=False, kwargs=kwargs, reconnect_timeout=5)
+    return AsyncConnectionPool(
+        url, connection_class=_Connection, min_size=1, max_size=8, timeout=0.5, open=False, kwargs=kwargs,
+        reconnect_timeout=5,
+    )  # fmt: skip
 
 
-async def fetch(pool: Pool, name: str, values: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """All rows of a named query."""
-    async with pool.connection() as connection:
-        return await (await connection.execute(query(name).encode(), values)).fetchall()
+async def fetch(
+    pool: Pool,
+    name: str,
+    values: dict[str, Any] | None = None,
+    *,
+    older: Rows | None = None,
+    seconds: float = RECORD_SECONDS,
+) -> Rows:
+    """All rows of a named query; ``older`` where the schema is of before its tables or columns.
+
+    Raises:
+        StoreFailedError: Postgres has not answered within ``seconds``, or of those that are shared.
+    """
+    text = query(name).encode()
+    async with asking(seconds):
+        try:
+            async with pool.connection() as connection:
+                return await (await connection.execute(text, values)).fetchall()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+            if older is None:
+                raise
+            return older
 
 
 def by_category(text: str | bytes | None) -> dict[str, list[Product]]:
@@ -86,28 +114,21 @@ def by_category(text: str | bytes | None) -> dict[str, list[Product]]:
 
 async def refuse_newer_schema(pool: Pool) -> None:
     """Raises HomeError where the database's schema is newer than this program."""
-    try:
-        found = await fetch(pool, "read/schema_version")
-    except psycopg.errors.UndefinedTable:
-        return
-    refuse_newer(found[0]["version"])
+    found = await fetch(pool, "read/schema_version", older=[], seconds=LOOK_SECONDS)
+    if found:
+        refuse_newer(found[0]["version"])
 
 
 async def versions(pool: Pool) -> Versions:
     """What to read again; zeros before the schema has them."""
-    try:
-        found = await fetch(pool, "read/versions")
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        return Versions(0, 0)
+    nothing = {"change_version": 0, "token_version": 0}
+    found = await fetch(pool, "read/versions", older=[nothing], seconds=LOOK_SECONDS)
     return Versions(found[0]["change_version"], found[0]["token_version"])
 
 
 async def tokens(pool: Pool) -> tuple[Token, ...]:
     """Every token."""
-    try:
-        found = await fetch(pool, "read/api_tokens")
-    except psycopg.errors.UndefinedTable:
-        return ()
+    found = await fetch(pool, "read/api_tokens", older=[])
     return tuple(Token(bytes(row["hash"]), frozenset(row["scopes"]), row["expires_at"]) for row in found)
 
 
@@ -117,10 +138,7 @@ async def from_postgres(pool: Pool, last: Live | None, changes: int) -> Live | N
     Its popular lists are read where the generation is a new one, its changed products where it is, or where
     ``changes``, their version, is.
     """
-    try:
-        found = await fetch(pool, "read/pointer")
-    except psycopg.errors.UndefinedTable:
-        return None
+    found = await fetch(pool, "read/pointer", older=[], seconds=LOOK_SECONDS)
     if not found:
         return None
     row = found[0]
@@ -138,10 +156,7 @@ async def from_postgres(pool: Pool, last: Live | None, changes: int) -> Live | N
 
 
 async def _changes(pool: Pool) -> Mapping[str, Change]:
-    try:
-        found = await fetch(pool, "read/product_changes")
-    except psycopg.errors.UndefinedTable:
-        return {}
+    found = await fetch(pool, "read/product_changes", older=[])
     return {row["product_id"]: Change(row["in_stock"], row["price_micros"]) for row in found}
 
 
@@ -150,22 +165,30 @@ async def from_redis(cache: Redis) -> Live | None:
 
     A Redis that was restarted since it was last told of suppressions may have come from an older file: nobody who has
     seen no version can know, so that its lists of people are left alone, and popular ones answer.
+
+    Raises:
+        StoreFailedError: Redis does not answer, or holds something else.
     """
-    text = await cache.get(POINTER_KEY)
+    async with asking(LOOK_SECONDS):
+        text = await cache.get(POINTER_KEY)
     if text is None:
         return None
-    row = json.loads(text)
-    generation = row["generation"]
+    with understanding():
+        row = json.loads(text)
+        generation = row["generation"]
     names = [VERSION_KEY, whole_key(generation), popular_key(generation), CHANGES_KEY, START_KEY]
-    version, whole, popular, told, start = await cache.mget(names)
-    if not trusted(version, whole, row["suppression_version"]):
-        return None
-    if start is None or json.loads(start) != (await cache.info("server"))["run_id"]:
-        row["suppression_version"] = NEVER
-    row |= {"day": date.fromisoformat(row["day"]), "created_at": datetime.fromisoformat(row["created_at"])}
-    changes = json.loads(told or '{"version": 0, "products": {}}')
-    changed = {product: Change(*change) for product, change in changes["products"].items()}
-    return Live(**row, popular=by_category(popular), change_version=changes["version"], changes=changed)
+    async with asking(RECORD_SECONDS):
+        version, whole, popular, told, start = await cache.mget(names)
+        now = None if start is None else (await cache.info("server"))["run_id"]
+    with understanding():
+        if not trusted(version, whole, row["suppression_version"]):
+            return None
+        if start is None or json.loads(start) != now:
+            row["suppression_version"] = NEVER
+        row |= {"day": date.fromisoformat(row["day"]), "created_at": datetime.fromisoformat(row["created_at"])}
+        changes = json.loads(told or '{"version": 0, "products": {}}')
+        changed = {product: Change(*change) for product, change in changes["products"].items()}
+        return Live(**row, popular=by_category(popular), change_version=changes["version"], changes=changed)
 
 
 def trusted(version: bytes | str | None, whole: bytes | str | None, at_least: int) -> bool:

@@ -1,19 +1,17 @@
 """What the stores know of people and products: Redis, then Postgres, then nothing. Nothing here writes."""
 
 import json
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
-import psycopg
-import structlog
 from redis.asyncio import Redis
 
 from recsys_assets.identity import KeyRing
 from recsys_assets.logic.blending import Product, listed
 from recsys_assets.logic.reason_texts import SIMILAR_BY
-from recsys_assets.serving.pointer import POSTGRES_DOWN, REDIS_DOWN, Live, Pool, fetch, trusted
+from recsys_assets.serving.asking import Breaker, ask, ask_either
+from recsys_assets.serving.pointer import Live, Pool, fetch, trusted
 from recsys_assets.sources import SIMILAR_SOURCES, SOURCES
 from recsys_assets.stores.cache import (
     VERSION_KEY,
@@ -25,39 +23,9 @@ from recsys_assets.stores.cache import (
     whole_key,
 )
 
-_log = structlog.stdlib.get_logger(__name__)
-
-REST_SECONDS = 1.0
 Store = Literal["redis", "postgres", "memory"]
 Read = TypeVar("Read")
-
-
-@dataclass
-class Breaker:
-    """After a failure a store is left alone for a second."""
-
-    store: str
-    until: float = field(default=0.0)
-    failures: int = field(default=0)  # since the process began, for the metrics
-    _failing: bool = field(default=False)
-
-    def closed(self) -> bool:
-        """Whether the store may be asked."""
-        return time.monotonic() >= self.until
-
-    def trip(self) -> None:
-        """The store has failed. Only the first of several failures is logged."""
-        self.until = time.monotonic() + REST_SECONDS
-        self.failures += 1
-        if not self._failing:
-            self._failing = True
-            _log.warning("read failed, answering without it", store=self.store)
-
-    def mend(self) -> None:
-        """The store has answered."""
-        if self._failing:
-            self._failing = False
-            _log.info("reads work again", store=self.store)
+Values = list[bytes | None]
 
 
 @dataclass(frozen=True)
@@ -131,48 +99,48 @@ class Sources:
 
         found = None
         if people or products:
-            found = await self._either(lambda: self._from_redis(live, people, products), postgres)
+            found = await self._either(*self._in_redis(live, people, products), postgres)
         return found or Found([Person()] * len(people), {}, "memory")
 
     async def candidates(self, live: Live, people: Sequence[str]) -> list[Person] | None:
         """All that Postgres holds of the lists of ``people``; None where it does not answer."""
-        return await self._ask(self.postgres, POSTGRES_DOWN, lambda: self._rows(live, people, deep=True))
+        return await ask(self.postgres, lambda: self._rows(live, people, deep=True))
 
     async def plan(self, live: Live, key: str) -> PlanFound:
         """The plan of the person with ``key``; of somebody who is suppressed only that they are."""
         mark, number = self._keys.mark(key), live.generation
+        names = [VERSION_KEY, whole_key(number), marker_key(mark), plan_key(number, mark)]
 
-        async def redis() -> PlanFound | None:
-            names = [VERSION_KEY, whole_key(number), marker_key(mark), plan_key(number, mark)]
-            version, whole, marker, value = await self._cache.mget(names)
+        def redis(values: Values) -> PlanFound | None:
+            version, whole, marker, value = values
             if not trusted(version, whole, live.suppression_version):
                 return None
             suppressed = marker is not None
             return PlanFound(suppressed, None if suppressed or value is None else json.loads(value), "redis")
 
         async def postgres() -> PlanFound | None:
-            try:
-                rows = await fetch(self._pool, "read/plan", {"generation": number, "key": key, "mark": mark})
-            except psycopg.errors.UndefinedTable:  # a schema that knows no plans yet is no store that is away
-                return None
-            return PlanFound(rows[0]["suppressed"], rows[0]["plan"], "postgres")
+            rows = await fetch(self._pool, "read/plan", {"generation": number, "key": key, "mark": mark}, older=[])
+            return PlanFound(rows[0]["suppressed"], rows[0]["plan"], "postgres") if rows else None
 
-        return await self._either(redis, postgres) or PlanFound(suppressed=False, row=None, store="memory")
+        return await self._either(names, redis, postgres) or PlanFound(suppressed=False, row=None, store="memory")
 
     async def facts(self, live: Live, products: Sequence[str]) -> dict[str, Facts]:
         """What the catalogue says of ``products``; those that it does not know are left out."""
+        return await self.known_facts(live, products) or {}
+
+    async def known_facts(self, live: Live, products: Sequence[str]) -> dict[str, Facts] | None:
+        """As `facts`; None where no store answers."""
         if not products:
             return {}
+        names = [whole_key(live.generation), *(product_key(live.generation, product) for product in products)]
 
-        async def redis() -> dict[str, Facts] | None:
-            whole, *values = await self._cache.mget(
-                [whole_key(live.generation), *(product_key(live.generation, product) for product in products)]
-            )
+        def redis(values: Values) -> dict[str, Facts] | None:
+            whole, *known = values
             if whole is None:
                 return None
             return {
                 product: Facts(**json.loads(value))
-                for product, value in zip(products, values, strict=True)
+                for product, value in zip(products, known, strict=True)
                 if value is not None
             }
 
@@ -181,55 +149,59 @@ class Sources:
             rows = await fetch(self._pool, "read/products", values)
             return {row.pop("product_id"): Facts(**row) for row in rows}
 
-        return await self._either(redis, postgres) or {}
+        return await self._either(names, redis, postgres)
 
     async def _either(
-        self, redis: Callable[[], Awaitable[Read | None]], postgres: Callable[[], Awaitable[Read | None]]
+        self,
+        names: Sequence[str],
+        redis: Callable[[Values], Read | None],
+        postgres: Callable[[], Awaitable[Read | None]],
     ) -> Read | None:
-        """What Redis says, else, where it is away or not to be trusted, Postgres; None where neither answers."""
-        found = await self._ask(self.redis, REDIS_DOWN, redis)
-        if found is None:
-            found = await self._ask(self.postgres, POSTGRES_DOWN, postgres)
-        return found
+        """What ``redis`` makes of the values of keys, else, where it is away, late or not to be trusted, Postgres.
 
-    async def _ask(
-        self, breaker: Breaker, down: tuple[type[Exception], ...], read: Callable[[], Awaitable[Read | None]]
-    ) -> Read | None:
-        if not breaker.closed():
-            return None
-        try:
-            found = await read()
-        except down:
-            breaker.trip()
-            return None
-        breaker.mend()
-        return found
+        None where neither answers.
+        """
 
-    async def _from_redis(self, live: Live, people: Sequence[str], products: Sequence[str]) -> Found | None:
-        """None: this Redis has missed suppressions or does not hold the generation, and is not to be trusted."""
+        async def talk() -> Values:
+            return cast(Values, await self._cache.mget(names))
+
+        return await ask_either(self.redis, talk, redis, self.postgres, postgres)
+
+    def _in_redis(
+        self, live: Live, people: Sequence[str], products: Sequence[str]
+    ) -> tuple[list[str], Callable[[Values], Found | None]]:
+        """Keys of lists and of what is near products, and what to make of their values.
+
+        None: this Redis has missed suppressions or does not hold the generation, and is not to be trusted.
+        """
         marks = [self._keys.mark(key) for key in people]
-        version, whole, *values = await self._cache.mget(
-            [
-                VERSION_KEY,
-                whole_key(live.generation),
-                *(marker_key(mark) for mark in marks),
-                *(list_key(live.generation, mark) for mark in marks),
-                *(near_key(live.generation, product) for product in products),
-            ]
-        )
-        if not trusted(version, whole, live.suppression_version):
-            return None
         size = len(marks)
-        lists = [
-            Person(suppressed=marker is not None) if marker is not None or value is None else _person(json.loads(value))
-            for marker, value in zip(values[:size], values[size : 2 * size], strict=True)
+        names = [
+            VERSION_KEY,
+            whole_key(live.generation),
+            *(marker_key(mark) for mark in marks),
+            *(list_key(live.generation, mark) for mark in marks),
+            *(near_key(live.generation, product) for product in products),
         ]
-        near = {
-            product: _near(json.loads(value))
-            for product, value in zip(products, values[2 * size :], strict=True)
-            if value is not None
-        }
-        return Found(lists, near, "redis")
+
+        def found(told: Values) -> Found | None:
+            version, whole, *values = told
+            if not trusted(version, whole, live.suppression_version):
+                return None
+            lists = [
+                Person(suppressed=marker is not None)
+                if marker is not None or value is None
+                else _person(json.loads(value))
+                for marker, value in zip(values[:size], values[size : 2 * size], strict=True)
+            ]
+            near = {
+                product: _near(json.loads(value))
+                for product, value in zip(products, values[2 * size :], strict=True)
+                if value is not None
+            }
+            return Found(lists, near, "redis")
+
+        return names, found
 
     async def _rows(self, live: Live, people: Sequence[str], *, deep: bool) -> list[Person]:
         if not people:

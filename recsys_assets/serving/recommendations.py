@@ -20,13 +20,14 @@ from recsys_assets.logic.blending import (
     topped_up,
 )
 from recsys_assets.logic.recommendation_ids import recommendation_id
+from recsys_assets.serving.asking import RECORD_SECONDS, within
 from recsys_assets.serving.pointer import Live, Pool
 from recsys_assets.serving.problems import ProblemError
-from recsys_assets.serving.reading import Breaker, Facts, Found, Person, Sources, Store
+from recsys_assets.serving.reading import Facts, Found, Person, Sources, Store
 from recsys_assets.sources import PINNED
 from recsys_assets.tuning import Tuning
 
-__all__ = ["Answer", "Breaker", "Reader", "Wanted"]
+__all__ = ["Answer", "Reader", "Wanted"]
 
 CART_REASON = "Goes with what is in your cart"
 SESSION_REASON = "Often taken after what you looked at"
@@ -135,13 +136,15 @@ class Reader:
 
     async def answer(self, live: Live, wanted: Wanted) -> Answer:
         """Up to ``wanted.limit`` products, each once, without the product asked about and the cart's."""
-        return (await self._answers(live, [wanted.people], wanted))[0]
+        with within():
+            return (await self._answers(live, [wanted.people], wanted))[0]
 
     async def many(self, live: Live, people: Sequence[str], wanted: Wanted) -> list[Answer]:
         """The answer for each of ``people``, who are keys, in their order; ``wanted.people`` is not looked at."""
         made: list[Answer] = []
         for start in range(0, len(people), AT_ONCE):
-            made += await self._answers(live, [(key,) for key in people[start : start + AT_ONCE]], wanted)
+            with within(RECORD_SECONDS):
+                made += await self._answers(live, [(key,) for key in people[start : start + AT_ONCE]], wanted)
         return made
 
     async def similar(self, live: Live, product_id: str) -> list[Product] | None:
@@ -150,10 +153,11 @@ class Reader:
         Raises:
             ProblemError: 503, no store answers.
         """
-        found = await self.sources.find(live, [], [product_id])
-        near = found.near[product_id].similar if product_id in found.near else []
-        facts = await self.sources.facts(live, [product_id, *(product["id"] for product in near)])
-        if found.store == "memory" or not (facts or self.redis.closed() or self.postgres.closed()):
+        with within():
+            found = await self.sources.find(live, [], [product_id])
+            near = found.near[product_id].similar if product_id in found.near else []
+            facts = await self.sources.known_facts(live, [product_id, *(product["id"] for product in near)])
+        if found.store == "memory" or facts is None:
             raise ProblemError(503, "Stores away", "Neither Redis nor Postgres answers, and nothing else knows this.")
         if product_id not in facts:
             return None

@@ -255,20 +255,24 @@ class Config(Answered):
 
 
 class StoreStates(Answered):
-    """Whether each store answers."""
+    """Whether each store answered when it was last looked at, and whether it took long."""
 
-    postgres: Literal["ok", "away"]
-    redis: Literal["ok", "away"]
+    postgres: Literal["ok", "slow", "away"]
+    redis: Literal["ok", "slow", "away"]
 
 
 class Health(Answered):
-    """Whether a process serves; all but the stores is null before the first generation."""
+    """Whether a process serves; what is of a generation is null before the first one."""
 
-    status: Literal["ok", "degraded", "unavailable"] = Field(description="degraded: a store is away.")
+    status: Literal["ok", "degraded", "unavailable"] = Field(
+        description="degraded: a store is slow or away, or this process has stopped looking."
+    )
     generation: int | None
     day: date | None = Field(description="Data day of the generation.")
     age_seconds: int | None = Field(description="Since the generation was made.")
     model_version: str | None
+    pointer_age_seconds: float = Field(description="Since Postgres last said what is live, which it does each second.")
+    looked_seconds_ago: float = Field(description="Since the stores were last looked at, whether they answered or not.")
     stores: StoreStates
 
 

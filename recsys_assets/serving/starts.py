@@ -14,9 +14,11 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from recsys_assets.serving.asking import asking
 from recsys_assets.stores.cache import RETRIES
 
 TIMEOUT_SECONDS = 0.25
+MOST_CONNECTIONS = 1_000  # by default redis-py has no more than 100 reads at once
 _ID = "run_id"
 
 
@@ -39,11 +41,13 @@ class Starts:
         self._known |= met
 
     async def meet(self) -> None:
-        """Raises what redis-py raises where no start answers."""
-        try:
-            self._met.add(str((await self._scout.info("server")).get(_ID, "")))
-        except redis.ResponseError:  # it may not be asked, and every start is the same to us
-            self._met.add("")
+        """Raises StoreFailedError where no start answers."""
+        async with asking(2 * TIMEOUT_SECONDS):
+            try:
+                found = await self._scout.info("server")
+            except redis.ResponseError:  # it may not be asked, and every start is the same to us
+                found = {}
+        self._met.add(str(found.get(_ID, "")))
 
     async def aclose(self) -> None:
         """Ends the connections."""
@@ -69,5 +73,6 @@ def _client(url: str, **more: Any) -> Redis:
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), RETRIES),
+        max_connections=MOST_CONNECTIONS,
         **more,
     )

@@ -6,9 +6,11 @@ import structlog
 from redis.asyncio import Redis
 
 from recsys_assets.errors import SettingsError
+from recsys_assets.serving.asking import StoreFailedError, asking
 from recsys_assets.settings import Settings
 from recsys_assets.stores.trust import untrusted
 
+CONNECT_SECONDS = 3.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -26,16 +28,20 @@ async def refuse_untrusted(settings: Settings, cache: Redis) -> None:
 async def _postgres(settings: Settings) -> SettingsError | None:
     if "sslmode=" in settings.postgres_url:
         try:
-            await (await psycopg.AsyncConnection.connect(settings.postgres_url, connect_timeout=2)).close()
-        except psycopg.OperationalError as error:
-            return untrusted("RECSYS_POSTGRES_URL", error)
+            async with asking(CONNECT_SECONDS):
+                await (await psycopg.AsyncConnection.connect(settings.postgres_url, connect_timeout=2)).close()
+        except StoreFailedError as failed:
+            if isinstance(failed.__cause__, psycopg.OperationalError):
+                return untrusted("RECSYS_POSTGRES_URL", failed.__cause__)
     return None
 
 
 async def _redis(settings: Settings, cache: Redis) -> SettingsError | None:
     if settings.redis_url.startswith("rediss://"):
         try:
-            await cache.ping()
-        except redis.RedisError as error:
-            return untrusted("RECSYS_REDIS_URL", error)
+            async with asking(CONNECT_SECONDS):
+                await cache.ping()
+        except StoreFailedError as failed:
+            if isinstance(failed.__cause__, redis.RedisError):
+                return untrusted("RECSYS_REDIS_URL", failed.__cause__)
     return None

@@ -116,7 +116,7 @@ def test_a_process_of_this_version_reads_schema_7_before_anybody_has_migrated_it
             assert one.live.planning is None
             found = one.run(one.reader.sources.plan(one.live, at_7.key("1")))
             assert (found.suppressed, found.row) == (False, None)
-            assert one.reader.sources.postgres.closed()
+            assert not one.reader.sources.postgres.failing
     assert applied(at_7) == 7
 
 

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
-from recsys_assets.serving.pointer import POSTGRES_DOWN, Live, from_postgres, from_redis, make_pool, versions
+from recsys_assets.serving.asking import StoreFailedError
+from recsys_assets.serving.pointer import Live, from_postgres, from_redis, make_pool, versions
 from recsys_assets.serving.recommendations import Answer, Reader, Wanted
 from recsys_assets.settings import Home
 from recsys_assets_tests.published import Stores
@@ -30,7 +31,7 @@ class Asking:
         async def found() -> Live | None:
             try:
                 return await from_postgres(self._pool, self._live, (await versions(self._pool)).changes)
-            except POSTGRES_DOWN:
+            except StoreFailedError:
                 return await from_redis(self._cache)
 
         self._live = self.run(found())

@@ -23,12 +23,14 @@ def router(api: Api) -> APIRouter:
 
     @made.get("/readyz", responses={503: {}})
     async def ready() -> Response:
-        """Whether requests should be sent here: there is a generation, and the process is not about to end."""
+        """Whether requests should be sent here: there is a generation, it is looked after, and no end is in sight."""
         if state.live is None:
             raise ProblemError(503, "Not ready", "There is no generation yet.")
+        if state.stale:
+            raise ProblemError(503, "Not ready", f"The stores were last looked at {state.look_age:.0f} s ago.")
         if not state.ready:
             raise ProblemError(503, "Not ready", "This process is about to end.")
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok", "pointer_age_seconds": round(state.pointer_age, 1)})
 
     said = "Nothing is published yet: the same, with what is known."
 
@@ -36,14 +38,17 @@ def router(api: Api) -> APIRouter:
     async def health() -> Response:
         """Whether it serves, from which generation, and which stores answer."""
         live = state.live
-        stores = {"postgres": state.postgres, "redis": state.redis}
+        stores = {name: state.store(name) for name in ("postgres", "redis")}
+        well = not state.stale and set(stores.values()) == {"ok"}
         body = {
-            "status": "unavailable" if live is None else "ok" if all(stores.values()) else "degraded",
+            "status": "unavailable" if live is None else "ok" if well else "degraded",
             "generation": live and live.generation,
             "day": live and live.day.isoformat(),
             "age_seconds": live and int((datetime.now(UTC) - live.created_at).total_seconds()),
             "model_version": live and live.model_version,
-            "stores": {name: "ok" if up else "away" for name, up in stores.items()},
+            "pointer_age_seconds": round(state.pointer_age, 1),
+            "looked_seconds_ago": round(state.look_age, 1),
+            "stores": stores,
         }
         return JSONResponse(body, 503 if live is None else 200)
 

@@ -17,9 +17,10 @@ from pydantic import Field
 from recsys_assets.errors import HomeError, RefusedError, StoreError
 from recsys_assets.serving.access import require
 from recsys_assets.serving.api import Api
+from recsys_assets.serving.asking import StoreFailedError
 from recsys_assets.serving.bodies import Body, read_body
 from recsys_assets.serving.parameters import Parameter, one_of, read_query
-from recsys_assets.serving.pointer import POSTGRES_DOWN, fetch
+from recsys_assets.serving.pointer import fetch
 from recsys_assets.serving.problems import ProblemError
 from recsys_assets.serving.routes.paths import id_in_path, path_parameter
 from recsys_assets.serving.schemas import Answered, Problem
@@ -180,7 +181,7 @@ def router(api: Api) -> APIRouter:
         number = number_of(request.path_params["receipt"])
         try:
             found = [] if number is None else await fetch(api.pool, "read/receipt", {"receipt": number})
-        except POSTGRES_DOWN:
+        except StoreFailedError:
             raise _away("Ask again soon.") from None
         if not found:
             raise ProblemError(404, "Unknown receipt", "There is no receipt with this number.")

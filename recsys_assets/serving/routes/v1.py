@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from recsys_assets.serving import examples
 from recsys_assets.serving.access import may
 from recsys_assets.serving.api import Api
+from recsys_assets.serving.asking import within
 from recsys_assets.serving.bodies import TITLE, read_body
 from recsys_assets.serving.documented import answers, asks, takes
 from recsys_assets.serving.observing import note_list
@@ -44,9 +45,10 @@ def router(api: Api) -> APIRouter:
     async def answer(request: Request, user_id: str, asked: ListRequest, at: Moment | None) -> Response:
         began = time.perf_counter()
         live, meant = await past.at(at), wanted(asked, api.home.keys.resolve(user_id))
-        found = await api.reader.answer(live, meant)
+        with within():
+            found, who = await api.reader.answer(live, meant), await info(request, user_id, live)
         note_list(request, live, hit=found.hit, store=found.store, fallback=found.fallback)
-        body = personal_list(user_id, live, meant, found) | {"user_info": await info(request, user_id, live)}
+        body = personal_list(user_id, live, meant, found) | {"user_info": who}
         return JSONResponse(body | {"processing_time_ms": elapsed(began)})
 
     async def info(request: Request, user_id: str, live: Live) -> dict[str, Any]:
