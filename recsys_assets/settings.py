@@ -62,7 +62,8 @@ VARIABLES = (
     Variable("RECSYS_ALERT_WEBHOOK", "alert_webhook", _WEB, "", "a failed run is posted here as JSON"),
     Variable("RECSYS_ALERT_EMAIL", "alert_email", addresses, "", "a failed run is mailed to these addresses"),
     Variable("RECSYS_SMTP_URL", "smtp_url", url("smtp", "smtps"), "", "smtp://user:password@host:port for that mail"),
-    Variable("RECSYS_DAGSTER_URL", "dagster_url", _WEB, "", "where people open the Dagster UI, for links in alerts"),
+    Variable("RECSYS_DAGSTER_URL", "dagster_url", _WEB, "", "where people open Dagster's UI, behind a login of yours"),
+    Variable("RECSYS_MLFLOW_URL", "mlflow_url", _WEB, "", "where people open MLflow's UI, behind a login of yours"),
     Variable("RECSYS_LOG_FORMAT", "log_format", one_of("text", "json"), "text", "form of the API's log lines"),
     Variable("RECSYS_LOG_LEVEL", "log_level", _LEVEL, "info", "least level of the API's log lines"),
     Variable("RECSYS_REQUEST_LOG", "request_log", switch, "on", "one log line for each request of the API: on or off"),
@@ -99,6 +100,7 @@ class Settings:
     alert_email: str
     smtp_url: str
     dagster_url: str
+    mlflow_url: str
     log_format: str
     log_level: str
     request_log: bool

@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 import click
 
 from recsys_assets.commands.output import JSON, announcer, print_json, print_line
+from recsys_assets.errors import StoreError
 from recsys_assets.importers import FORMATS
+from recsys_assets.local.liveness import conditions
 from recsys_assets.local.state import Process
 from recsys_assets.local.supervisor import down as stop_owner
 from recsys_assets.local.supervisor import running, servers
@@ -16,6 +18,9 @@ from recsys_assets.logic.late_days import told
 from recsys_assets.settings import Home, Settings, Source, init_home, load_settings, open_home
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.late_days import stale_days
+
+# What a line says of a process before its number.
+_SAID = {"runs": "pid ", "silent": "DOES NOT ANSWER, pid ", "dead": "IS DEAD, was pid "}
 
 
 def context() -> tuple[Settings, Home]:
@@ -130,28 +135,35 @@ def down(as_json: bool) -> None:
 @click.command()
 @JSON
 def status(as_json: bool) -> None:
-    """Say what runs, which generation is live, for which day, and how old it is."""
+    """Say what runs and answers, which generation is live, for which day, and how old it is."""
     settings, home = context()
     found = _status(settings, home)
     if as_json:
         print_json(found)
     else:
         print(_readable(found))
+    if found["away"]:
+        raise StoreError(str(found["away"]))
 
 
 def _status(settings: Settings, home: Home) -> dict[str, object]:
     state = running(home)
-    live = None
+    looks = [] if state is None else conditions(state)
+    live, away = None, ""
     # A home whose Postgres was never made has published nothing: no need to make one.
     if settings.postgres_url or (home.path / "postgres").exists():
         from recsys_assets.stores.publishing import generations
 
-        with servers(settings, home) as found:
-            live = next((g for g in generations(found.postgres_url) if g.live), None)
+        try:
+            with servers(settings, home) as found:
+                live = next((g for g in generations(found.postgres_url) if g.live), None)
+        except StoreError as error:  # what runs is told all the same
+            away = str(error)
     return {
         "home": str(home.path),
         "owner": None if state is None else state.owner,
-        "processes": [] if state is None else [vars(process) for process in state.processes],
+        "processes": [{**vars(look.process), "state": look.state} for look in looks],
+        "away": away,
         "live": None if live is None else _published(live.generation, live.day, live.created_at, live.model_version),
         "changed_days": stale_days(Lake(home.lake_url), home.config, yesterday(home, datetime.now(UTC))),
     }
@@ -173,14 +185,14 @@ def _readable(found: dict[str, object]) -> str:
     assert isinstance(processes, list)
     if processes:
         lines.append(f"runs   under process {found['owner']}")
-        lines += [f"       {p['name']:<18} {p['address'] or '-':<28} pid {p['pid']}" for p in processes]
+        lines += [f"       {p['name']:<18} {p['address'] or '-':<28} {_SAID[p['state']]}{p['pid']}" for p in processes]
     else:
         lines.append("runs   nothing; `recsys up` starts everything")
     if isinstance(live, dict):
         lines.append(f"live   generation {live['generation']} for {live['day']}, model {live['model_version']}")
         lines.append(f"       published {_age(live['age_seconds'])} ago")
     else:
-        lines.append("live   nothing has been published yet")
+        lines.append("live   " + ("not known" if found["away"] else "nothing has been published yet"))
     changed = found["changed_days"]
     assert isinstance(changed, list)
     lines.append(f"days   {told(changed)}")

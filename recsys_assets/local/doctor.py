@@ -21,7 +21,8 @@ from psycopg.rows import dict_row
 
 from recsys_assets.errors import HomeError, RecsysError
 from recsys_assets.importers import IMPORTERS
-from recsys_assets.local.supervisor import Servers, servers
+from recsys_assets.local.liveness import conditions
+from recsys_assets.local.supervisor import Servers, running, servers
 from recsys_assets.setting_values import plain_connection
 from recsys_assets.settings import (
     CHECKOUT,
@@ -82,6 +83,7 @@ def examine() -> Iterator[Finding]:
         ("disk", partial(_disk, home)),
         ("sources", partial(_sources, home)),
         ("alerts", partial(_alerts, settings)),
+        ("processes", partial(_processes, home)),
         ("servers", partial(_servers, settings, home)),
     ):
         yield from _guarded(what, probe)
@@ -214,6 +216,22 @@ def _alerts(settings: Settings) -> Iterator[Finding]:
         yield Finding("warn", "alerts", "nobody is told when a run fails", todo)
 
 
+def _processes(home: Home) -> Iterator[Finding]:
+    """What a `recsys up`, or a command, of this home has started: by its processes and its ports."""
+    state = running(home)
+    if state is None:
+        yield Finding("ok", "processes", "nothing runs for this home")
+        return
+    looks = conditions(state)
+    for process, how in ((look.process, look.state) for look in looks if look.state != "runs"):
+        what = "is dead" if how == "dead" else f"lives and does not answer on {process.address}"
+        todo = f"see {process.name}.log in {home.logs}, then `recsys down` and `recsys up`"
+        yield Finding("fail", "processes", f"{process.name}, process {process.pid}, {what}", todo)
+    answering = [look.process.name for look in looks if look.state == "runs"]
+    if answering:
+        yield Finding("ok", "processes", f"under process {state.owner}: {', '.join(answering)}")
+
+
 def _servers(settings: Settings, home: Home) -> Iterator[Finding]:
     given = {
         "RECSYS_POSTGRES_URL": settings.postgres_url,
@@ -234,15 +252,15 @@ def _servers(settings: Settings, home: Home) -> Iterator[Finding]:
         yield from found
     if away:
         return
-    with servers(settings, home) as running:
-        for name, url in zip(given, _urls(running), strict=True):
+    with servers(settings, home) as served:
+        for name, url in zip(given, _urls(served), strict=True):
             if not given[name]:
                 database = name.replace("RECSYS_", "").replace("_URL", "").lower().replace("_", " ")
                 yield from _guarded(database, partial(_postgres, url, database))
         if not settings.redis_url:
-            yield from _guarded("redis", partial(_redis, running.redis_url, "redis"))
-        yield from _guarded("schema", partial(_schema, running))
-        yield from _guarded("published", partial(_published, running, home))
+            yield from _guarded("redis", partial(_redis, served.redis_url, "redis"))
+        yield from _guarded("schema", partial(_schema, served))
+        yield from _guarded("published", partial(_published, served, home))
 
 
 def _network(name: str, url: str) -> Iterator[Finding]:

@@ -177,7 +177,21 @@ class Postgres:
         data = self._link.readlink()
         if not data.parent.is_dir():
             raise HomeError(f"{self._link} points at {data}, which is gone. Delete the link to start empty.")
+        self._refuse_copy(data)
         return data
+
+    def _refuse_copy(self, data: Path) -> None:
+        """Data outside say whose they are: the link in a copy of a home still points at the original's."""
+        here, says = self._link.parent, data.with_name("home")
+        owner = Path(says.read_text()) if says.exists() else here
+        theirs = owner / "postgres"
+        if theirs.is_symlink() and theirs.readlink() == data and not owner.samefile(here):
+            raise HomeError(
+                f"{here} is a copy: its {self._link.name} points at the data of {owner}. Make another home of a shop "
+                f"by `recsys backup` and `recsys restore`, or delete {self._link} to start empty."
+            )
+        if owner != here or not says.exists():  # the first start, or one after the home was moved
+            write_private(says, str(here))
 
     def _binary(self, name: str) -> Path:
         if self._way != "nobody":

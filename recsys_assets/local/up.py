@@ -12,6 +12,7 @@ from pathlib import Path
 
 from recsys_assets.errors import RefusedError, StoreError
 from recsys_assets.local.answers import HOST, answers
+from recsys_assets.local.guarded import own_origins
 from recsys_assets.local.postgres import Postgres
 from recsys_assets.local.processes import Child, Program, free_port, pause, wait_until
 from recsys_assets.local.restarts import RESTARTS, WITHIN_SECONDS, Restarts
@@ -325,10 +326,14 @@ def _services(settings: Settings, home: Home, environment: dict[str, str]) -> li
         port or free_port()
         for port in (settings.dagster_port, settings.mlflow_port, settings.api_port, settings.pages_port)
     )
-    webserver = [str(programs / "dagster-webserver"), "-w", workspace, "-h", HOST, "-p", str(dagster)]
+    webserver = [sys.executable, "-m", "recsys_assets.local.guarded", "-w", workspace, "-h", HOST, "-p", str(dagster)]
     daemon = [str(programs / "dagster-daemon"), "run", "-w", workspace]
     tracking = [str(programs / "mlflow"), "server", "--host", HOST, "--port", str(mlflow), "--workers", "1"]
     tracking += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
+    # By default it takes names such as 10.example.com for private addresses.
+    origins = own_origins(mlflow, settings.mlflow_url)
+    tracking += ["--allowed-hosts", ",".join(origin.partition("://")[2] for origin in origins)]
+    tracking += ["--cors-allowed-origins", ",".join(origins)]
     serving = [sys.executable, "-m", "uvicorn", "recsys_assets.serving.app:create", "--factory"]
     serving += ["--host", HOST, "--port", str(api), "--no-access-log"]  # it would hold the ids that were asked for
     serving += ["--timeout-graceful-shutdown", str(GRACE_SECONDS)]

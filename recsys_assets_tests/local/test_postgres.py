@@ -72,6 +72,31 @@ def test_where_namespaces_are_blocked_nobody_runs_it_outside_the_home(tmp_path: 
 
 
 @as_root
+def test_a_copied_home_is_refused_the_originals_data_and_a_moved_one_keeps_them(tmp_path: Path) -> None:
+    original, copy, moved = (tmp_path / name for name in ("original", "copy", "moved"))
+    original.mkdir()
+    server = Postgres(original, way="nobody")
+    try:
+        server.start()
+        shutil.copytree(original, copy, symlinks=True)
+        with pytest.raises(HomeError, match=rf"{copy} is a copy: .* the data of {original}\. .*recsys restore"):
+            Postgres(copy).start()
+        with psycopg.connect(server.url("postgres")) as connection:  # it was not stopped
+            connection.execute("CREATE TABLE kept AS SELECT 1")
+        server.stop()
+        original.rename(moved)
+        server = Postgres(moved)
+        server.start()
+        with psycopg.connect(server.url("postgres")) as connection:
+            assert connection.execute("SELECT * FROM kept").fetchall() == [(1,)]
+        with pytest.raises(HomeError, match=f"the data of {moved}"):
+            Postgres(copy).start()
+    finally:
+        server.stop()
+        remove_postgres(moved if moved.exists() else original)
+
+
+@as_root
 def test_an_ordinary_user_needs_nothing_special() -> None:
     as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "env", "HOME=/nonexistent"]
     root = Path(__file__).parents[2]

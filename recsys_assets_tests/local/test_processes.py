@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys_assets.local import processes
 from recsys_assets.local.processes import (
     LOG_LIMIT,
     Child,
@@ -56,6 +57,27 @@ def test_the_tail_is_of_this_start_and_a_long_log_is_set_aside(tmp_path: Path) -
     started(tmp_path, "echo third; echo ready").stop()
     assert log.read_text() == "third\nready\n"
     assert (tmp_path / "logs" / "tried.log.1").stat().st_size == LOG_LIMIT + 1
+
+
+def test_a_log_is_cut_while_its_program_writes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LOG_LIMIT", 10_000)
+    count = "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); echo line $i; done; echo ready; exec sleep 1000"
+    child = Child(Program("tried", ("sh", "-c", count), tmp_path / "logs" / "tried.log", patience=0.2))
+    log, aside = tmp_path / "logs" / "tried.log", tmp_path / "logs" / "tried.log.1"
+    try:
+
+        def trimmed() -> bool:
+            child.trim_log()
+            return "ready" in child.tail()
+
+        assert wait_until(trimmed, 60, every=0.0)
+    finally:
+        child.stop()
+    assert aside.stat().st_size > 10_000
+    assert log.stat().st_size < 4000 * len("line 1000\n")
+    lines = (aside.read_text() + log.read_text()).splitlines()
+    assert lines[-1] == "ready"
+    assert "\0" not in log.read_text()  # it goes on at the beginning, not where it was
 
 
 def test_only_a_process_with_our_own_file_is_an_orphan_of_ours(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -15,9 +17,9 @@ import redis
 
 from recsys_assets.errors import HomeError, StoreError
 from recsys_assets.local.processes import born, wait_until
-from recsys_assets.local.state import owner_lock, read_state
+from recsys_assets.local.state import owner_lock, read_state, state_of, write_state
 from recsys_assets.local.supervisor import down, platform_environment, running, servers
-from recsys_assets.settings import Home, Settings, init_home, load_settings
+from recsys_assets.settings import Home, Settings, init_home, load_settings, open_home
 from recsys_assets_tests.conftest import remove_postgres
 
 
@@ -205,6 +207,59 @@ def test_down_ends_the_owner(shop: tuple[Settings, Home], start: Start) -> None:
     assert owner.wait(60) == 128 + signal.SIGTERM
     assert gone(pids)
     assert not down(shop[1])
+
+
+@pytest.mark.parametrize("flag", ["", "orphans"])
+def test_a_copy_of_a_running_home_never_acts_on_the_original(make_home: Callable[..., Home], flag: str) -> None:
+    """Its state, locks and pid files came along; the copy's path ends with the original's whole path."""
+    home = make_home()
+    copy = home.path.parent / "copies" / str(home.path)[1:]
+    command = [sys.executable, "-m", "recsys_assets_tests.local.owner", str(home.path), flag]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        try:
+            assert owner.stdout is not None
+            pids = list(json.loads(owner.stdout.readline()).values())
+            shutil.copytree(home.path, copy, symlinks=True)
+            copied = open_home(load_settings({"RECSYS_HOME": str(copy)}))
+            assert running(home) is not None
+            assert running(copied) is None
+            assert not down(copied)
+            if not (home.path / "postgres").is_symlink():
+                with servers(load_settings({"RECSYS_HOME": str(copy)}), copied):  # its locks are its own
+                    state = running(copied)
+                    assert state is not None
+                    assert not {process.pid for process in state.processes} & set(pids)
+            assert not any(born(pid) is None for pid in pids)
+            if flag:  # the original's servers, orphaned, are no orphans of the copy's
+                owner.kill()
+                owner.wait(60)
+                if not (home.path / "postgres").is_symlink():
+                    with servers(load_settings({"RECSYS_HOME": str(copy)}), copied):
+                        assert not any(born(pid) is None for pid in pids)
+        finally:
+            owner.kill()
+            kill_living(pids)
+            remove_postgres(home.path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"owner": 1}', '{"processes": [{"name": "x"}]}'],
+    ids=["empty", "cut", "list", "old", "odd"],
+)
+def test_a_damaged_state_file_counts_for_nothing(home: Home, text: str) -> None:
+    (home.path / "state.json").write_text(text)
+    assert running(home) is None
+    assert not down(home)
+
+
+@pytest.mark.parametrize("key", ["home", "machine"])
+def test_the_state_of_another_folder_or_machine_counts_for_nothing(home: Home, key: str) -> None:
+    state = state_of(home.path, "", "")
+    write_state(home.path, state)
+    assert running(home) == state
+    write_state(home.path, replace(state, **{key: "another"}))
+    assert running(home) is None
 
 
 def test_a_server_that_does_not_come_up_is_named_with_its_log(make_home: Callable[..., Home]) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -10,8 +11,11 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from click.testing import CliRunner
 
+from recsys_assets.commands.home import status
 from recsys_assets.errors import RefusedError
+from recsys_assets.local import doctor
 from recsys_assets.local.liveness import conditions
 from recsys_assets.local.processes import born, wait_until
 from recsys_assets.local.state import State
@@ -131,6 +135,20 @@ def test_what_dies_too_often_is_left_and_told(platform: Callable[..., Platform],
     dead = [each.process.name for each in conditions(first.state()) if each.state == "dead"]
     assert dead == ["api"]
     assert first.process.poll() is None
+    told = CliRunner().invoke(status, ["--json"], env={"RECSYS_HOME": str(home.path)}, catch_exceptions=False)
+    assert {each["name"]: each["state"] for each in json.loads(told.output)["processes"]}["api"] == "dead"
+    (failed, rest) = doctor._processes(home)
+    assert (failed.level, failed.said.partition(",")[0], rest.level) == ("fail", "api", "ok")
+    assert "api.log" in failed.todo
+    web = next(process for process in first.state().processes if process.name == "pages")
+    os.kill(web.pid, signal.SIGSTOP)  # it lives, takes connections, and does not answer
+    try:
+        assert [each.process.name for each in conditions(first.state()) if each.state == "silent"] == ["pages"]
+        printed = CliRunner().invoke(status, [], env={"RECSYS_HOME": str(home.path)}, catch_exceptions=False).output
+        assert f"DOES NOT ANSWER, pid {web.pid}" in printed
+        assert "IS DEAD, was pid" in printed
+    finally:
+        os.kill(web.pid, signal.SIGCONT)
 
 
 def test_a_database_that_dies_too_often_ends_all(platform: Callable[..., Platform]) -> None:
