@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 
@@ -10,7 +11,9 @@ from recsys_assets.assets.failures import tell
 from recsys_assets.errors import NotFoundError, RefusedError, StoreError
 from recsys_assets.partitions import ARCHIVE, DAY
 from recsys_assets.resources import Shop
+from recsys_assets.stores.alerts import note_undelivered
 from recsys_assets.stores.alerts import ways as alert_ways
+from recsys_assets.stores.live import live_words
 
 SEARCH = ("knob_search",)  # of no night: what it found holds until it is asked again
 HISTORY = ("landing_events", "clean_events", "rejected_events", "delivery_audit", "sessions", "daily_sales")
@@ -94,11 +97,15 @@ def erasure_requests(shop: Shop) -> dg.RunRequest | dg.SkipReason:
     description="Tells people about failed runs, over RECSYS_ALERT_WEBHOOK and RECSYS_ALERT_EMAIL.",
 )
 def alert(context: dg.SensorEvaluationContext, shop: Shop) -> dg.SkipReason:
-    """Nothing to run. What cannot be delivered is logged, and tried again by every tick until it can."""
+    """Nothing to run. What cannot be delivered is logged, told by `recsys status`, and tried again by every tick."""
     settings = shop.settings
     ways = alert_ways(settings)
-    told = tell(context.instance, context.cursor, ways, shop.home.config.shop_name, settings.dagster_url)
+    live = partial(live_words, settings.postgres_url)
+    told = tell(context.instance, context.cursor, ways, shop.home.config.shop_name, settings.dagster_url, live)
     context.update_cursor(told.cursor)
+    note_undelivered(shop.home.path, told.problem, told.lost, datetime.now(UTC))
+    for lost in told.lost:
+        context.log.error(f"lost, after a day of trying: {lost}")
     if told.problem:
         context.log.error(f"{told.problem}; the next tick tries again")
         return dg.SkipReason(told.problem)

@@ -30,6 +30,12 @@ def webhook() -> Iterator[Hook]:
                 hook.posted.append(json.loads(body))
             self.send_response(hook.status)
             self.send_header("Content-Length", "0")
+            if 300 <= hook.status < 400:
+                self.send_header("Location", hook.url)
+            self.end_headers()
+
+        def do_GET(self) -> None:  # where a redirect leads
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:

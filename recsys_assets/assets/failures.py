@@ -11,7 +11,8 @@ from recsys_assets.logic.alerts import Alert, Failure, reason, some
 if TYPE_CHECKING:
     import dagster as dg
 
-AT_ONCE = 5  # alerts per tick: a tick is ended after a minute, and each way may take ten seconds
+AT_ONCE = 5  # alerts per tick: a tick is ended after a minute
+TRIES = 2_880  # ticks of half a minute, a day, after which an alert that nobody takes is lost and the next one's turn
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,15 @@ def reason_of(error: Any) -> str:
 
 @dataclass(frozen=True)
 class Told:
-    """How far alerts have come: ``cursor`` for the next tick, how many were ``sent``, and what went wrong."""
+    """How far alerts have come: ``cursor`` for the next tick, how many were ``sent``, and what went wrong.
+
+    ``lost`` are those that were given up now, a sentence each.
+    """
 
     cursor: str
     sent: int
     problem: str | None
+    lost: tuple[str, ...] = ()
 
 
 def tell(
@@ -70,11 +75,13 @@ def tell(
     ways: Mapping[str, Callable[[Alert], None]],
     shop: str,
     dagster_url: str,
+    live: Callable[[], str],
 ) -> Told:
     """Sends an alert for each run that failed since ``cursor``, oldest first, once over each way.
 
     The first time, nothing is sent: what failed before anybody asked is not news. Where a way does not take an alert,
-    the cursor stays before it and remembers the ways that did; the next tick goes on there.
+    the cursor stays before it and remembers the ways that did; the next tick goes on there, `TRIES` times. ``live``
+    says what is live.
     """
     from dagster import DagsterEventType, RunStatusChangeRecordsFilter
 
@@ -82,29 +89,33 @@ def tell(
         newest = instance.fetch_run_status_changes(DagsterEventType.RUN_FAILURE, limit=1).records
         return Told(_cursor(newest[0].storage_id if newest else 0), 0, None)
     state = json.loads(cursor)
-    after, done, sent = int(state["after"]), list(state["done"]), 0
+    after, done, tries, sent = int(state["after"]), list(state["done"]), int(state.get("tries", 0)), 0
+    lost: list[str] = []
     wanted = RunStatusChangeRecordsFilter(DagsterEventType.RUN_FAILURE, after_storage_id=after)
     for record in instance.fetch_run_status_changes(wanted, limit=AT_ONCE, ascending=True).records:
         run = instance.get_run_by_id(record.event_log_entry.run_id)
         if run is not None:
-            alert = alert_of(instance, run, record.event_log_entry.message, shop, dagster_url)
-            for name, send in ways.items():
-                if name not in done:
-                    try:
-                        send(alert)
-                    except StoreError as error:
-                        return Told(_cursor(after, done), sent, str(error))
+            alert = alert_of(instance, run, record.event_log_entry.message, shop, dagster_url, live())
+            try:
+                for name in [name for name in ways if name not in done]:
+                    ways[name](alert)
                     done.append(name)
-            sent += 1
-        after, done = record.storage_id, []
-    return Told(_cursor(after), sent, None)
+                sent += 1
+            except StoreError as error:
+                if tries + 1 < TRIES:
+                    return Told(_cursor(after, done, tries + 1), sent, str(error), tuple(lost))
+                lost.append(f"{alert.title}, run {run.run_id}: {error}")
+        after, done, tries = record.storage_id, [], 0
+    return Told(_cursor(after), sent, None, tuple(lost))
 
 
-def _cursor(after: int, done: list[str] | None = None) -> str:
-    return json.dumps({"after": after, "done": done or []})
+def _cursor(after: int, done: list[str] | None = None, tries: int = 0) -> str:
+    return json.dumps({"after": after, "done": done or [], "tries": tries})
 
 
-def alert_of(instance: "dg.DagsterInstance", run: "dg.DagsterRun", message: str, shop: str, dagster_url: str) -> Alert:
+def alert_of(
+    instance: "dg.DagsterInstance", run: "dg.DagsterRun", message: str, shop: str, dagster_url: str, live: str
+) -> Alert:
     """What to say about a failed run."""
     from dagster import DagsterEventType
 
@@ -122,5 +133,6 @@ def alert_of(instance: "dg.DagsterInstance", run: "dg.DagsterRun", message: str,
         day=first if first == last else f"{first} to {last}",
         run_id=run.run_id,
         failures=some(failures) or (Failure("run", reason(message, ours=True)),),
+        live=live,
         url=f"{dagster_url.rstrip('/')}/runs/{run.run_id}" if dagster_url else "",
     )

@@ -26,7 +26,9 @@ def test_command(as_json: bool) -> None:
         raise SettingsError("no way is set: RECSYS_ALERT_WEBHOOK, or RECSYS_ALERT_EMAIL with RECSYS_SMTP_URL.")
     day = datetime.now(UTC).date().isoformat()
     failures = (Failure("nothing", "a test of `recsys alert test`; no run has failed"),)
-    trial = Alert(home.config.shop_name, "test", day, "none", failures, settings.dagster_url)
+    trial = Alert(
+        home.config.shop_name, "test", day, "none", failures, "what is live was not looked at", settings.dagster_url
+    )
     for name, send in found.items():
         send(trial)
         if not as_json:

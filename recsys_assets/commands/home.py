@@ -16,6 +16,7 @@ from recsys_assets.local.supervisor import down as stop_owner
 from recsys_assets.local.supervisor import running, servers
 from recsys_assets.logic.late_days import told
 from recsys_assets.settings import Home, Settings, Source, init_home, load_settings, open_home
+from recsys_assets.stores.alerts import undelivered
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.late_days import stale_days
 
@@ -164,6 +165,7 @@ def _status(settings: Settings, home: Home) -> dict[str, object]:
         "owner": None if state is None else state.owner,
         "processes": [{**vars(look.process), "state": look.state} for look in looks],
         "away": away,
+        "alerts": undelivered(home.path),
         "live": None if live is None else _published(live.generation, live.day, live.created_at, live.model_version),
         "changed_days": stale_days(Lake(home.lake_url), home.config, yesterday(home, datetime.now(UTC))),
     }
@@ -193,6 +195,11 @@ def _readable(found: dict[str, object]) -> str:
         lines.append(f"       published {_age(live['age_seconds'])} ago")
     else:
         lines.append("live   " + ("not known" if found["away"] else "nothing has been published yet"))
+    alerts = found["alerts"]
+    assert isinstance(alerts, dict)
+    if alerts["problem"]:
+        lines.append(f"alerts NOT DELIVERED since {alerts['since']}: {alerts['problem']}")
+    lines += [f"alerts LOST at {lost['at']}: {lost['what']}" for lost in alerts["lost"]]
     changed = found["changed_days"]
     assert isinstance(changed, list)
     lines.append(f"days   {told(changed)}")

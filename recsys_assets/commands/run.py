@@ -20,6 +20,7 @@ from recsys_assets.logic.late_days import ranges
 from recsys_assets.settings import Home, Settings
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.late_days import stale_days
+from recsys_assets.stores.live import live_words
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -88,7 +89,7 @@ def _followed(run_id: str, job: str, running: Platform, say: Callable[[str], Non
                 time.sleep(POLL_SECONDS)
     if run is None or not run.is_success:
         raise RefusedError(
-            f"run {run_id} of {job} failed; what was live stays live.\n  "
+            f"run {run_id} of {job} failed; {live_words(running.servers.postgres_url)}.\n  "
             + "\n  ".join(watch.failures or ["see the run's page in the Dagster UI (`recsys up`)"])
         )
     return list(watch.stages.values())

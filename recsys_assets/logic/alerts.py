@@ -20,13 +20,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Alert:
-    """One run that failed, or a test of the way. ``day``: one day, or ``first to last``; ``url``: the run's page."""
+    """One run that failed, or a test of the way. ``day``: one day, or ``first to last``; ``url``: the run's page.
+
+    ``live`` says what is live now: whether the run failed before the publication or after it, only the pointer knows.
+    """
 
     shop: str
     job: str
     day: str
     run_id: str
     failures: tuple[Failure, ...]
+    live: str
     url: str
 
     @property
@@ -37,8 +41,7 @@ class Alert:
     def text(self) -> str:
         """Some lines for people."""
         lines = [self.title, *(f"  {failure.step}: {failure.reason}" for failure in self.failures)]
-        # Which day is live depends on whether the run failed before the publication or after it.
-        lines.append("`recsys status` says what is live.")
+        lines.append(f"{self.live[:1].upper()}{self.live[1:]}.")
         lines.append(self.url or f"Run {self.run_id} in the Dagster UI.")
         return "\n".join(lines)
 
@@ -52,6 +55,7 @@ class Alert:
             "day": self.day,
             "run_id": self.run_id,
             "failures": [{"step": failure.step, "reason": failure.reason} for failure in self.failures],
+            "live": self.live,
             "url": self.url,
         }
 

@@ -5,6 +5,7 @@ from datetime import date
 
 import polars as pl
 
+from recsys_assets.errors import StoreError
 from recsys_assets.stores.postgres import Postgres, rows, schema_version
 
 
@@ -21,6 +22,21 @@ class Live:
     model_version: str
     people: int
     served: pl.DataFrame
+
+
+def live_words(postgres_url: str) -> str:
+    """Which generation is live, for a message: read from the pointer, since what has failed may have moved it before.
+
+    Never raises for a database that is away: that is what the message then says.
+    """
+    try:
+        with Postgres(postgres_url).connect() as connection:
+            pointer = rows(connection, "read/pointer") if schema_version(connection) else []
+    except StoreError:
+        return "what is live is not known: Postgres does not answer"
+    if not pointer:
+        return "nothing is live yet"
+    return f"generation {pointer[0]['generation']} for {pointer[0]['day']} is live"
 
 
 def live(postgres: Postgres, people: int, places: int) -> Live | None:

@@ -1,7 +1,8 @@
 """`python -m recsys_assets_tests.assets.run_alert`: runs that fail, and ticks of the sensor, as stdin asks for them.
 
 ``fail REASON`` a run whose step ends in a sentence of ours, ``break REASON`` one whose step ends in a library's error,
-``pass`` one that succeeds, ``tick`` what the daemon does every half minute. Each answers with one JSON line.
+``pass`` one that succeeds, ``tick`` what the daemon does every half minute, ``patience N`` that an alert is
+lost after so many. Each answers with one JSON line.
 """
 
 import json
@@ -27,6 +28,7 @@ JOB = dg.define_asset_job("nightly_work", [step])
 
 
 def main() -> None:
+    from recsys_assets.assets import failures
     from recsys_assets.automation import alert  # opens the home
     from recsys_assets.resources import Shop
 
@@ -34,7 +36,10 @@ def main() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         for line in sys.stdin:
             how, _, reason = line.strip().partition(" ")
-            if how == "tick":
+            if how == "patience":
+                failures.TRIES = int(reason)
+                print(json.dumps({}), flush=True)
+            elif how == "tick":
                 with dg.build_sensor_context(instance, cursor, resources={"shop": Shop()}) as context:
                     skipped = alert(context)
                     cursor = context.cursor

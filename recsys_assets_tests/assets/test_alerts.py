@@ -2,17 +2,22 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from click.testing import CliRunner
 
 from recsys_assets.commands.alert import alert as command
 from recsys_assets.errors import SettingsError, StoreError
+from recsys_assets.logic.alerts import Alert
 from recsys_assets.settings import CHECKOUT, Home, load_settings
+from recsys_assets.stores import alerts
+from recsys_assets.stores.alerts import undelivered
 from recsys_assets_tests.receivers import mailbox, webhook
 
 # The sensor asks for them; nothing connects.
@@ -98,6 +103,59 @@ def test_a_failed_run_is_told_once_over_each_way_and_again_until_it_is_taken(hom
             hook.status = 200
             assert ask("tick") == {"said": "2 alerts sent"}
             assert [post["failures"][0]["reason"] for post in hook.posted[2:]] == ["one", "two"]
+
+
+def test_what_nobody_takes_is_told_by_status_and_lost_after_a_while(home: Home) -> None:
+    with webhook() as hook, sensor(home, RECSYS_ALERT_WEBHOOK=hook.url) as ask:
+        ask("tick")
+        assert undelivered(home.path) == {"problem": "", "since": "", "lost": []}
+        ask("patience 3")
+        hook.status = 302  # a login page, say: what it leads to answers 200
+        run_id = ask("fail first")["run_id"]
+        assert "answers 302" in ask("tick")["said"]
+        noted = undelivered(home.path)
+        assert "answers 302" in noted["problem"]
+        ask("tick")
+        assert undelivered(home.path) == noted  # since the first time
+        assert ask("tick") == {"said": "0 alerts sent"}
+        (lost,) = undelivered(home.path)["lost"]
+        assert run_id in lost["what"]
+        assert "answers 302" in lost["what"]
+        hook.status = 200
+        ask("fail second")  # is not held up by it
+        assert ask("tick") == {"said": "1 alerts sent"}
+        assert (hook.posted[0]["failures"][0]["reason"], undelivered(home.path)["problem"]) == ("second", "")
+        assert hook.posted[0]["live"] == "what is live is not known: Postgres does not answer"
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"])
+def test_a_webhook_that_trickles_is_left_and_the_next_alert_does_not_pile_up(
+    monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr(alerts, "ALL_SECONDS", 0.5)
+    ended = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection, suppress(OSError):
+            connection.sendall(head)
+            while not ended.wait(0.05):
+                connection.sendall(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=(listener,))
+        thread.start()
+        settings = load_settings({"RECSYS_ALERT_WEBHOOK": f"http://127.0.0.1:{listener.getsockname()[1]}/"})
+        send = alerts.ways(settings)["webhook"]
+        alert = Alert("shop", "daily", "2024-03-01", "1", (), "nothing is live yet", "")
+        try:
+            with pytest.raises(StoreError, match="has not answered within"):
+                send(alert)
+            with pytest.raises(StoreError, match="has not yet answered an earlier alert"):
+                send(alert)
+        finally:
+            ended.set()
+            thread.join()
+            alerts._slow["RECSYS_ALERT_WEBHOOK"].join(30)
 
 
 def test_without_a_way_nothing_is_kept_for_later(home: Home) -> None:
