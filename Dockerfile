@@ -53,7 +53,7 @@ USER recsys
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
     CMD ["python", "-m", "recsys_assets.local.answers", "8000", "/livez"]
-CMD ["python", "-m", "uvicorn", "recsys_assets.serving.app:create", "--factory", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--timeout-graceful-shutdown", "10"]
+CMD ["python", "-m", "recsys_assets.serving", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM base AS platform
 COPY --from=build-platform /opt/venv /opt/venv

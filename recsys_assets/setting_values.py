@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -90,6 +91,21 @@ def origins(raw: str) -> str:
     found = [part.strip() for part in raw.split(",")]
     if found != ["*"] and not all(re.fullmatch(r"https?://[a-z0-9.-]+(:\d+)?", part) for part in found):
         raise ValueError("is neither * nor https://shop.example, or several with commas between them, without a path")
+    return ",".join(found)
+
+
+def networks(raw: str) -> str:
+    """Addresses and networks, with commas between them.
+
+    >>> networks("10.0.0.7, 192.168.0.0/16,::1")
+    '10.0.0.7,192.168.0.0/16,::1'
+    """
+    found = [part.strip() for part in raw.split(",")]
+    for part in found:
+        try:
+            ip_network(part)
+        except ValueError:
+            raise ValueError("is not an address or network such as 10.0.0.7 or 10.0.0.0/8, or several") from None
     return ",".join(found)
 
 

@@ -20,6 +20,7 @@ from recsys_assets.setting_values import (
     addresses,
     folder,
     lake,
+    networks,
     one_of,
     origins,
     plain_connection,
@@ -71,6 +72,7 @@ VARIABLES = (
     Variable("RECSYS_API_WRITES_PER_SECOND", "api_writes", whole(0, 1_000_000), "20", "of one client; 0 = no limit"),
     Variable("RECSYS_API_DRAIN_SECONDS", "api_drain", whole(0, 600), "0", "between a SIGTERM and the end of answering"),
     Variable("RECSYS_CORS_ORIGINS", "cors_origins", origins, "", "sites whose pages may read the API, or *"),
+    Variable("RECSYS_TRUSTED_PROXIES", "trusted_proxies", networks, "", "addresses whose X-Forwarded-For counts"),
     Variable("RECSYS_REQUIRE_TLS", "require_tls", switch, "off", "refuse servers elsewhere without verified TLS"),
     Variable("RECSYS_LLM_URL", "llm_url", _WEB, "", "an OpenAI-compatible endpoint that writes copy; default: none"),
     Variable("RECSYS_LLM_MODEL", "llm_model", str, "", "the model that it is asked for"),
@@ -108,6 +110,7 @@ class Settings:
     api_writes: int
     api_drain: int
     cors_origins: str
+    trusted_proxies: str
     require_tls: bool
     llm_url: str
     llm_model: str

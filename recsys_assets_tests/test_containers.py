@@ -93,7 +93,7 @@ def test_only_what_publishes_and_reads_has_the_shops_files_and_the_whole_environ
     told = {name for name, value in api["environment"].items() if value is not None}
     assert told == {"RECSYS_SECRET", "RECSYS_POSTGRES_URL", "RECSYS_REDIS_URL"}
     passed = set(api["environment"]) - told
-    assert all(name.startswith(("RECSYS_API_", "RECSYS_CORS_", "RECSYS_LOG_", "RECSYS_REQUEST_", "FORWARDED_"))
+    assert all(name.startswith(("RECSYS_API_", "RECSYS_CORS_", "RECSYS_LOG_", "RECSYS_REQUEST_", "RECSYS_TRUSTED_"))
                for name in passed)  # fmt: skip
     webserver, daemon = SERVICES["dagster-webserver"], SERVICES["dagster-daemon"]
     for same in ("environment", "volumes", "image"):  # both load the code; the daemon's container runs the runs

@@ -334,9 +334,8 @@ def _services(settings: Settings, home: Home, environment: dict[str, str]) -> li
     origins = own_origins(mlflow, settings.mlflow_url)
     tracking += ["--allowed-hosts", ",".join(origin.partition("://")[2] for origin in origins)]
     tracking += ["--cors-allowed-origins", ",".join(origins)]
-    serving = [sys.executable, "-m", "uvicorn", "recsys_assets.serving.app:create", "--factory"]
-    serving += ["--host", HOST, "--port", str(api), "--no-access-log"]  # it would hold the ids that were asked for
-    serving += ["--timeout-graceful-shutdown", str(GRACE_SECONDS)]
+    serving = [sys.executable, "-m", "recsys_assets.serving", "--host", HOST, "--port", str(api)]
+    serving += ["--grace", str(GRACE_SECONDS)]
     ending = settings.api_drain + GRACE_SECONDS + 10.0
     reading = [sys.executable, "-m", "uvicorn", "recsys_assets.serving.pages:create", "--factory"]
     reading += ["--host", HOST, "--port", str(pages)]

@@ -1,4 +1,4 @@
-"""The HTTP API: ``uvicorn --factory recsys_assets.serving.app:create --no-access-log``.
+"""The HTTP API; ``python -m recsys_assets.serving`` runs it.
 
 An access log would write down who asked: ids stand in the query string. Nothing here logs one. What is logged: start
 and stop, a generation that goes live, a store that goes away or comes back, errors, and of each request what

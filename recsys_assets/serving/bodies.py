@@ -1,7 +1,7 @@
 """JSON bodies of requests, read strictly."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -41,10 +41,14 @@ async def read_body(request: Request, model: type[AnyBody], most: int = MAX_BYTE
         raise ProblemError(400, TITLE, "The body is empty; it has to be a JSON object.")
     try:
         raw = json.loads(content.decode(), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_number)
+        broken = _broken(raw) if b"\\u" in content else None
     except _TwiceError as error:
         raise ProblemError(400, TITLE, f"The field {error} is given twice.", field=str(error)) from None
     except (ValueError, RecursionError):
         raise ProblemError(400, TITLE, "The body is not JSON.") from None
+    if broken is not None:
+        field = _place(broken)
+        raise ProblemError(422, TITLE, f"{field}: half of a surrogate pair is no character.", field=field)
     if not isinstance(raw, dict):
         raise ProblemError(422, TITLE, "The body is not a JSON object.")
     try:
@@ -63,9 +67,26 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise _TwiceError(name[:64])
+            raise _TwiceError(name[:64].encode(errors="replace").decode())
         found[name] = value
     return found
+
+
+def _broken(value: Any) -> tuple[int | str, ...] | None:
+    r"""Where a text is that cannot be written as UTF-8: JSON may escape half of a surrogate pair. None: nowhere.
+
+    >>> _broken({"ids": ["a", "\ud800"]}), _broken({"\udfff": 1}), _broken({"a": "\U0001f956"})
+    (('ids', 1), (), None)
+    """
+    if isinstance(value, str):
+        return () if any("\ud800" <= character <= "\udfff" for character in value) else None
+    if isinstance(value, dict):
+        if any(_broken(name) is not None for name in value):
+            return ()
+        parts: Iterable[tuple[int | str, Any]] = value.items()
+    else:
+        parts = enumerate(value) if isinstance(value, list) else ()
+    return next(((name, *place) for name, part in parts if (place := _broken(part)) is not None), None)
 
 
 def _number(text: str) -> int | float:

@@ -43,15 +43,16 @@ from recsys_assets_tests.serving.asked import UNLIMITED
 
 PEOPLE, SECONDS, ROUNDS, CONNECTIONS = 2_000, 3.0, 3, (1, 8, 64)
 BULK = 1_000
+BARE = ("uvicorn", "recsys_assets_tests.benchmarks.bare:app", "--no-access-log", "--lifespan", "off")
 PAGES = "/api/recommendations?userId={}"
 GOAL_MS, GOAL_LISTS, GOAL_ERRORS = 50.0, 10_000, 0.01
 
 
 @contextmanager
-def serving(application: str, environment: dict[str, str], *more: str) -> Iterator[wire.Server]:
-    """A process that `uvicorn` runs as `recsys up` does."""
+def serving(environment: dict[str, str], *command: str) -> Iterator[wire.Server]:
+    """A process that serves: a Python module and what it is told."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--no-access-log", *more]
+    command = (sys.executable, "-m", *command, "--port", str(port))
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def answers() -> bool:
@@ -63,7 +64,7 @@ def serving(application: str, environment: dict[str, str], *more: str) -> Iterat
 
     try:
         if not wait_until(lambda: process.poll() is not None or answers(), 60) or process.poll() is not None:
-            raise SystemExit(f"{application} does not answer")
+            raise SystemExit(f"{command} does not answer")
         yield wire.Server(port, process.pid)
     finally:
         process.terminate()
@@ -137,8 +138,8 @@ def measure(people: int, stores: Stores, valkey: Valkey, token: str) -> None:
     with redis.Redis.from_url(valkey.url) as client:
         redis_server = wire.Server(url.port, client.info("server")["process_id"], wire.redis_auth(valkey.url))
     with (
-        serving("recsys_assets.serving.app:create", environment, "--factory") as ours,
-        serving("recsys_assets_tests.benchmarks.bare:app", environment, "--lifespan", "off") as bare,
+        serving(environment, "recsys_assets.serving") as ours,
+        serving(environment, *BARE) as bare,
     ):
         cache_hits(redis_server, bare, ours, keys, pages)
         bulk(ours, [http("POST", "/api/v1/recommendations/bulk", body.encode(), token) for body in bodies])

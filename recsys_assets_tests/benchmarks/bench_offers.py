@@ -28,7 +28,7 @@ from recsys_assets.logic.offers import offers
 from recsys_assets.settings import init_home, load_settings
 from recsys_assets.tables import MICROS
 from recsys_assets.tuning import Tuning
-from recsys_assets_tests.benchmarks.bench_api import serving
+from recsys_assets_tests.benchmarks.bench_api import BARE, serving
 from recsys_assets_tests.benchmarks.wire import http, http_200, load
 from recsys_assets_tests.conftest import remove_postgres
 from recsys_assets_tests.planned import with_plans
@@ -104,8 +104,8 @@ def answers(folder: Path) -> None:
         facts = [{"id": str(n), "name": f"Thing {n}", "price": 1 + n / 100, "category": "x > y"} for n in range(1_000)]
         environment = {"PATH": os.environ["PATH"], **stores.environment, **UNLIMITED}
         with (
-            serving("recsys_assets.serving.app:create", environment, "--factory") as ours,
-            serving("recsys_assets_tests.benchmarks.bare:app", environment, "--lifespan", "off") as bare,
+            serving(environment, "recsys_assets.serving") as ours,
+            serving(environment, *BARE) as bare,
         ):
             asked = {
                 "bare ASGI": (bare, [post("/", {})]),

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from recsys_assets.local.processes import wait_until
 from recsys_assets.serving.app import create
+from recsys_assets.serving.wire import config
 from recsys_assets.settings import Settings
 
 
@@ -21,10 +22,10 @@ def api(settings: Settings) -> AbstractContextManager[httpx.Client]:
 
 
 @contextmanager
-def served(application: Starlette) -> Iterator[httpx.Client]:
+def served(application: Starlette, trusted_proxies: str = "") -> Iterator[httpx.Client]:
     """A client of a real server on a free port, which has started, or has refused to, when the block begins."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(application, log_level="error", ws="none"))
+        server = uvicorn.Server(config(application, trusted_proxies, log_level="error"))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:
