@@ -68,7 +68,7 @@ def test_a_head_that_is_too_large(client: httpx.Client, head: bytes) -> None:
 def test_the_largest_request_that_may_be(client: httpx.Client) -> None:
     ids = "&".join(f"{name}={'%f0%9f%a5%96' * 31}{n}" for name in ("recent", "cart", "exclude") for n in range(50))
     headers = {f"X_{n}": "a" for n in range(MAX_HEADERS - 2)}
-    (answer,) = send(port(client), request("GET", f"{READ}&{ids}".encode(), **headers))
+    (answer,) = send(port(client), request("GET", f"{READ}&{ids}".encode(), None, **headers))
     assert answer.status == 200
 
 
