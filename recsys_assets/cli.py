@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 import click
+import polars as pl
 
 from recsys_assets.commands import (
     alert,
@@ -72,7 +73,7 @@ def main() -> None:
         try:
             with terminable():
                 recsys(prog_name="recsys", standalone_mode=False)
-        except OSError as error:  # the files of a bucket are read where a lazy frame is collected
+        except (OSError, pl.exceptions.PolarsError) as error:  # files are read where a lazy frame is collected
             raise trouble(error) or error from None
     except click.ClickException as error:
         if as_json:
@@ -80,11 +81,12 @@ def main() -> None:
         else:
             error.show()
         sys.exit(error.exit_code)
-    except RecsysError as error:
+    except (RecsysError, OSError) as error:
+        message = str(error) if isinstance(error, RecsysError) else _of_file(error)
         if as_json:
-            _fail_json(error, str(error))
+            _fail_json(error, message)
         else:
-            click.echo(f"recsys: {error}", err=True)
+            click.echo(f"recsys: {message}", err=True)
         sys.exit(EXIT_RETRY if isinstance(error, TransientError) else EXIT_ERROR)
     except (click.Abort, KeyboardInterrupt) as error:
         if as_json:
@@ -92,6 +94,13 @@ def main() -> None:
         else:
             click.echo("recsys: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _of_file(error: OSError) -> str:
+    """What an error says of a file of the home, or of one that was named; any other is a mistake of ours."""
+    if error.filename is None:
+        raise error
+    return f"{error.filename} cannot be used: {error.strerror}. Check that it is there, and its rights."
 
 
 def _wants_json(words: Sequence[str]) -> bool:

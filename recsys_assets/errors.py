@@ -6,6 +6,7 @@ RecsysError
 │   ├── HomeError          the home is missing, of another version, or under another secret
 │   ├── SourceError        a shop's file cannot be read as what it was said to be
 │   ├── TableError         a frame does not have the columns and dtypes of its table
+│   ├── DamagedError       a file of the lake or the home is gone or not as it was written
 │   ├── NotFoundError      a day, user, generation or product that is asked for is not there
 │   └── RefusedError       a rule of ours forbids it (an older day over a newer one, a failed check)
 └── TransientError   the same call may work later
@@ -39,6 +40,10 @@ class SourceError(PermanentError):
 
 class TableError(PermanentError):
     """A frame does not have the columns and dtypes of its table."""
+
+
+class DamagedError(PermanentError):
+    """A file of the lake or of the home is gone, or not as it was written."""
 
 
 class NotFoundError(PermanentError):

@@ -40,7 +40,7 @@ class Shop(dg.ConfigurableResource[None]):
     @cached_property
     def lake(self) -> Lake:
         """Parquet tables."""
-        return Lake(self.home.lake_url)
+        return Lake(self.home.lake_url, thorough=True)
 
     @cached_property
     def tracking(self) -> Tracking:

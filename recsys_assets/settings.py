@@ -291,7 +291,7 @@ def init_home(
     if settings.secret:
         secret = settings.secret
     elif (path / "secret").exists():  # an init that was killed before home.toml
-        secret = (path / "secret").read_text().strip()
+        secret = _text(path / "secret").strip()
     else:
         secret = secrets.token_hex(32)
         write_private(path / "secret", secret + "\n")
@@ -337,9 +337,9 @@ def open_home(settings: Settings) -> Home:
         raise newer_layout(file, layout)
     if layout < LAYOUT_VERSION:
         raise HomeError(f"{file} has layout {layout}, and this program {LAYOUT_VERSION}: run `recsys migrate`.")
-    config = read_config(file.read_text(), str(file))
+    config = read_config(_text(file), str(file))
     secret_file = settings.home / "secret"
-    secret = settings.secret or (secret_file.read_text().strip() if secret_file.exists() else "")
+    secret = settings.secret or (_text(secret_file).strip() if secret_file.exists() else "")
     if not secret:
         raise HomeError(f"no secret: {secret_file} is gone and RECSYS_SECRET is not set. Without it no id has a key.")
     keys = KeyRing(secret.encode())
@@ -372,15 +372,28 @@ def home_layout(home: Path) -> int:
         HomeError: there is no home, or its file cannot be read.
     """
     file = home / "home.toml"
-    if not file.exists():
+    try:
+        there = file.exists()
+    except OSError as error:
+        raise HomeError(f"{file} cannot be read: {error.strerror}. Check RECSYS_HOME and rights.") from None
+    if not there:
         raise HomeError(f"{home} is not a home yet: run `recsys init`, or point RECSYS_HOME at one.")
     try:
-        found = tomllib.loads(file.read_text()).get("layout", 1)
+        found = tomllib.loads(_text(file)).get("layout", 1)
     except tomllib.TOMLDecodeError as error:
         raise HomeError(f"{file} is not TOML: {error}") from error
     if not isinstance(found, int):
         raise HomeError(f"{file}: layout = {found!r} is not a whole number.")
     return found
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise HomeError(f"{file} is damaged (it is not UTF-8): restore it from a backup.") from None
+    except OSError as error:
+        raise HomeError(f"{file} cannot be read: {error.strerror}. Check RECSYS_HOME and the file's rights.") from None
 
 
 def newer_layout(file: Path, layout: int, known: int = LAYOUT_VERSION) -> HomeError:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from pydantic import ValidationError
 
 from recsys_assets.errors import HomeError, SettingsError
 from recsys_assets.models.members import MEMBER_MODELS
-from recsys_assets.settings import Settings, Source, init_home, load_settings, open_home
+from recsys_assets.settings import Home, Settings, Source, init_home, load_settings, open_home
 from recsys_assets.sources import MEMBERS
 from recsys_assets.tuning import Tuning
 
@@ -118,3 +119,13 @@ def test_unknown_names_and_slips_of_the_finger_are_refused_at_load(knobs: dict[s
 
 def test_every_member_has_a_model() -> None:
     assert set(MEMBERS) <= set(MEMBER_MODELS)
+
+
+def test_a_folder_that_was_there_is_closed_when_it_becomes_a_home(
+    make_home: Callable[..., Home], tmp_path: Path
+) -> None:
+    (tmp_path / "a shop").mkdir(mode=0o755)
+    (tmp_path / "a shop").chmod(0o755)
+    home = make_home()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (home.path, *home.path.iterdir())}
+    assert modes == {"a shop": 0o700, "home.toml": 0o600, "secret": 0o600}

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from recsys_assets.errors import PermanentError, TransientError
 from recsys_assets.stores.files import trouble
@@ -31,7 +32,8 @@ def stage() -> Iterator[Metadata]:
     try:
         try:
             yield metadata
-        except OSError as error:  # the files of a bucket are read where a lazy frame is collected
+        # Files are read where a lazy frame is collected.
+        except (OSError, pl.exceptions.PolarsError) as error:
             raise trouble(error) or error from None
     except PermanentError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error

@@ -15,6 +15,7 @@ from recsys_assets.commands.people import ANON, key_of
 from recsys_assets.identity import KeyRing
 from recsys_assets.importers.ids import read_ids
 from recsys_assets.local.supervisor import servers
+from recsys_assets.logic.safe_text import without_formula
 from recsys_assets.scratch import beside, create, scratch, settle
 from recsys_assets.settings import Home
 from recsys_assets.stores.cache import Cache
@@ -26,6 +27,9 @@ from recsys_assets.stores.publishing import generations
 
 STDIN = "-"
 IDS_HELP = "File of ids: one a line, or CSV with the column user_id; `-`: standard input."
+FORMULAS = click.option(
+    "--formulas", is_flag=True, help="CSV with texts as they are, not made harmless for spreadsheets (a leading ')."
+)
 ANON_IDS = click.option("--anon", is_flag=True, help="The ids are anonymous ones (cookies, devices).")
 
 
@@ -58,6 +62,7 @@ def _by_key(keys: KeyRing, ids: list[str], anon: bool) -> dict[str, str]:
 @click.option(
     "--format", "file_format", type=click.Choice(["parquet", "csv"]), help="Default: as PATH ends, or parquet."
 )
+@FORMULAS
 @JSON
 def export(
     *,
@@ -67,6 +72,7 @@ def export(
     anon: bool,
     candidates: bool,
     file_format: Literal["parquet", "csv"] | None,
+    formulas: bool,
     as_json: bool,
 ) -> None:
     """Write the lists of a whole generation to one file: one row per person and product.
@@ -78,7 +84,7 @@ def export(
     chosen = file_format or _format_of(path)
     with servers(settings, home, needs_redis=False) as found:
         out = _file(path, home, found.postgres_url, generation, candidates, chosen)
-        wanted = Wanted(generation, ids, candidates)
+        wanted = Wanted(generation, ids, candidates, formulas)
         done = export_lists(Postgres(found.postgres_url), home.keys, out, chosen, wanted, home.config.currency)
     if as_json:
         print_json(plain(done))
@@ -118,8 +124,9 @@ def _file(
 @click.command()
 @click.option("--ids", "ids_file", required=True, help=IDS_HELP)
 @ANON_IDS
+@FORMULAS
 @JSON
-def keys(ids_file: str, anon: bool, as_json: bool) -> None:
+def keys(*, ids_file: str, anon: bool, formulas: bool, as_json: bool) -> None:
     """Print the key of each id, as CSV: what exports, tables and listings call these people.
 
     Nothing is stored. Routes that take a user id take `key:` and the key as well.
@@ -131,7 +138,7 @@ def keys(ids_file: str, anon: bool, as_json: bool) -> None:
         return
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("user_id", "person_key"))
-    writer.writerows(pairs)
+    writer.writerows(pairs if formulas else [(without_formula(one), key) for one, key in pairs])
 
 
 @click.command("export-person")

@@ -6,7 +6,7 @@ import click
 
 from recsys_assets.commands.home import context
 from recsys_assets.commands.output import JSON, plain, print_json
-from recsys_assets.local.supervisor import servers
+from recsys_assets.local.supervisor import running, servers
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.postgres import Postgres
@@ -19,11 +19,14 @@ from recsys_assets.stores.verify import Verified, Verifier
 def verify(generation: int | None, as_json: bool) -> None:
     """Compare what Postgres, Redis and the lake hold, row by row; exit code 1 where they differ. Changes nothing."""
     settings, home = context()
+    redis_is_new = settings.embedded_redis and running(home) is None
     with servers(settings, home) as found:
         cache = Cache(found.redis_url)
         try:
             postgres = Postgres(found.postgres_url)
-            done = Verifier(postgres, found.postgres_url, cache, Lake(home.lake_url), home.keys).verify(generation)
+            lake = Lake(home.lake_url)
+            verifier = Verifier(postgres, found.postgres_url, cache, lake, home.keys, redis_is_new=redis_is_new)
+            done = verifier.verify(generation)
         finally:
             cache.close()
     if as_json:

@@ -31,6 +31,7 @@ from recsys_assets.settings import LAYOUT_VERSION, Home, HomeConfig, Settings, m
 from recsys_assets.stores import wishes
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.files import S3
+from recsys_assets.stores.manifests import MANIFESTS
 from recsys_assets.stores.postgres import Postgres, applied_schema, refuse_newer
 from recsys_assets.stores.publishing import Publisher, generations
 
@@ -117,13 +118,17 @@ def _urls(found: Servers) -> tuple[str, str, str]:
 
 
 def _files(home: Home, *, lake: bool) -> Iterator[tuple[str, Path]]:
-    """Name and place of each file. Deliveries first: what they count has landed before them."""
+    """Name and place of each file. Deliveries first: what they count has landed before them.
+
+    Manifests last: they know what a file was before, too.
+    """
     yield from _below(home.artifacts, "mlflow")
     if lake:
         yield from _below(home.lake / "deliveries", "lake/deliveries")
         for folder in sorted(home.lake.iterdir()) if home.lake.exists() else ():
-            if folder.name != "deliveries" and folder.is_dir() and not is_scratch(folder.name):
+            if folder.name not in ("deliveries", MANIFESTS) and folder.is_dir() and not is_scratch(folder.name):
                 yield from _below(folder, f"lake/{folder.name}")
+        yield from _below(home.lake / MANIFESTS, f"lake/{MANIFESTS}")
 
 
 def _below(folder: Path, name: str) -> Iterator[tuple[str, Path]]:

@@ -1,11 +1,16 @@
-"""Is everything as a night needs it? One line per thing that is looked at; nothing is changed."""
+"""Is everything as a night needs it? One line per thing that is looked at.
+
+Nothing is changed, except that what killed processes have left goes, and files of the lake that are of before there
+were manifests get one.
+"""
 
 import os
 import re
+import shlex
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +28,7 @@ from recsys_assets.errors import HomeError, RecsysError
 from recsys_assets.importers import IMPORTERS
 from recsys_assets.local.liveness import conditions
 from recsys_assets.local.supervisor import Servers, running, servers
+from recsys_assets.scratch import clear, clear_below
 from recsys_assets.setting_values import plain_connection
 from recsys_assets.settings import (
     CHECKOUT,
@@ -36,9 +42,12 @@ from recsys_assets.settings import (
     open_home,
 )
 from recsys_assets.stores.alerts import ways
+from recsys_assets.stores.exported import files
 from recsys_assets.stores.files import S3, place
+from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.postgres import applied_schema, newest_schema
 from recsys_assets.stores.publishing import generations
+from recsys_assets.tables import TABLES
 
 SECONDS = 5
 CLOCK_SECONDS = 2.0
@@ -79,7 +88,9 @@ def examine() -> Iterator[Finding]:
     yield Finding("ok", "home", f"{home.path}, layout {layout} of {LAYOUT_VERSION}")
     for what, probe in (
         ("secret", partial(_secret, settings, home)),
+        ("rights", partial(_rights, home)),
         ("lake", partial(_lake, home)),
+        ("files", partial(_whole, home)),
         ("disk", partial(_disk, home)),
         ("sources", partial(_sources, home)),
         ("alerts", partial(_alerts, settings)),
@@ -137,21 +148,51 @@ def _secret(settings: Settings, home: Home) -> Iterator[Finding]:
     where = "RECSYS_SECRET" if settings.secret else str(file)
     said = f"fingerprint {home.keys.fingerprint()}, from {where}"
     yield Finding("ok", "secret", f"{said}. Is there a copy elsewhere? Without it no id can be joined to its key")
-    for private in (file, home.path / "postgres.password", home.path / "state.json"):
+    yield from _open_to_others("secret", [file, home.path / "postgres.password", home.path / "state.json"])
+
+
+def _open_to_others(what: str, private: Iterable[Path]) -> Iterator[Finding]:
+    for path in private:
         with suppress(FileNotFoundError):
-            mode = stat.S_IMODE(private.stat().st_mode)
-            if mode & 0o077:
-                todo = f"chmod 600 '{private}'"
-                yield Finding("fail", "secret", f"{private} can be read by others (mode {mode:o})", todo)
+            found = path.stat().st_mode
+            if found & 0o077:
+                todo = f"chmod {700 if stat.S_ISDIR(found) else 600} {shlex.quote(str(path))}"
+                said = f"{path} can be read by others (mode {stat.S_IMODE(found):o})"
+                yield Finding("fail", what, said, todo)
+
+
+def _rights(home: Home) -> Iterator[Finding]:
+    """Folders and files with people in them. Below a folder that is closed, everything is."""
+    folders = [home.path, *([] if home.lake_url.startswith(S3) else [home.lake])]
+    wrong = list(_open_to_others("rights", [*folders, home.path / "home.toml", *files(home.exports)]))
+    yield from wrong
+    if not wrong:
+        yield Finding("ok", "rights", "the home, the lake and exports are their owner's alone")
+
+
+def _whole(home: Home) -> Iterator[Finding]:
+    left = sum(map(clear, home.scratched)) + clear_below(home.exports)
+    lake = Lake(home.lake_url)
+    left += lake.clear()
+    found = [lake.inspect(table) for table in TABLES.values()]
+    for one in found:
+        for said in one.damaged:
+            what, _, todo = said.partition(": ")
+            yield Finding("fail", "files", what, todo)
+    new = sum(one.new for one in found)
+    more = f", {new:,} of them are of before there were manifests" if new else ""
+    removed = f"; {left:,} that killed processes had left are removed" if left else ""
+    if not any(one.damaged for one in found):
+        yield Finding("ok", "files", f"{sum(one.files for one in found):,} of the lake are whole{more}{removed}")
 
 
 def _lake(home: Home) -> Iterator[Finding]:
-    files, name = place(home.lake_url), f"doctor/{os.getpid()}"
-    files.write(name, lambda file: file.write(b"recsys doctor"))
+    there, name = place(home.lake_url), f"doctor/{os.getpid()}"
+    there.write(name, lambda file: file.write(b"recsys doctor"))
     try:
-        whole = files.read(name) == b"recsys doctor"
+        whole = there.read(name) == b"recsys doctor"
     finally:
-        files.delete(name)
+        there.delete(name)
     if not home.lake_url.startswith(S3):
         with suppress(OSError):
             (Path(home.lake_url) / "doctor").rmdir()
@@ -194,18 +235,18 @@ def _source(source: Source) -> Iterator[Finding]:
         yield Finding("ok", "sources", "a database: it is asked when it is read")
         return
     importer = IMPORTERS.get(source.format)
-    files = (
+    found = (
         [file for piece in importer.pieces(source.path) for file in piece.files]
         if importer
-        else [Path(found) for found in glob(source.path)]  # noqa: PTH207  it may be absolute
+        else [Path(name) for name in glob(source.path)]  # noqa: PTH207  it may be absolute
     )
-    shut = [file for file in files if not os.access(file, os.R_OK)]
+    shut = [file for file in found if not os.access(file, os.R_OK)]
     if shut:
         yield Finding("fail", "sources", f"{name}: {shut[0]} cannot be read", "give this user the right to read it")
-    elif not files:
+    elif not found:
         yield Finding("fail", "sources", f"{name}: there is no such file", "correct the path in home.toml")
     else:
-        yield Finding("ok", "sources", f"{name}: {len(files):,} files can be read")
+        yield Finding("ok", "sources", f"{name}: {len(found):,} files can be read")
 
 
 def _alerts(settings: Settings) -> Iterator[Finding]:

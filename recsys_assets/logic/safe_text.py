@@ -21,3 +21,18 @@ def web_link(url: str | None) -> str | None:
     except ValueError:
         return None
     return url if parts.scheme in ("http", "https") and parts.netloc else None
+
+
+# What a spreadsheet takes for a formula; apostrophes before it were put there, or have to be told from those that were.
+FORMULA = r"^'*[=+\-@\t\r]"
+
+
+def without_formula(text: str) -> str:
+    """A text that a spreadsheet would run as a formula, with an apostrophe before it; any other as it is.
+
+    Taking one apostrophe away wherever `FORMULA` matches gives back what there was.
+
+    >>> without_formula("=1+1"), without_formula("'=1+1"), without_formula("1-1"), without_formula("'tis")
+    ("'=1+1", "''=1+1", '1-1', "'tis")
+    """
+    return f"'{text}" if re.match(FORMULA, text) else text

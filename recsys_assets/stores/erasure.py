@@ -151,7 +151,7 @@ class Sweep:
         try:
             lazy = self._lake.columns(there, columns)
             return ask(lazy if named else lazy.select(list(columns))).collect()
-        except OSError as error:
+        except (OSError, pl.exceptions.PolarsError) as error:
             raise trouble(error) or error from None
 
     def _suppress(self, marks: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from recsys_assets.columns import SCORE
 from recsys_assets.errors import NotFoundError
 from recsys_assets.identity import KeyRing
+from recsys_assets.logic.safe_text import FORMULA
 from recsys_assets.scratch import beside, create, settle
 from recsys_assets.stores.postgres import Connection, Postgres, query, rows
 from recsys_assets.stores.suppressions import kept, suppressing
@@ -54,11 +55,15 @@ class Exported:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows. ``ids`` are ids by their keys, None: everybody; ``candidates``: what is not served, too."""
+    """Which rows. ``ids`` are ids by their keys, None: everybody; ``candidates``: what is not served, too.
+
+    ``formulas``: CSV holds texts as they are, also those that a spreadsheet would take for formulas.
+    """
 
     generation: int | None = None
     ids: Mapping[str, str] | None = None
     candidates: bool = False
+    formulas: bool = False
 
 
 @dataclass
@@ -99,7 +104,8 @@ def export_lists(
         gone, ready = set[str](), staged
         while True:
             if gone or file_format == "csv":
-                taken = _made(staged, made, file_format, taken, _without(keys, gone))
+                change = _without(keys, gone)
+                taken = _made(staged, made, file_format, taken, change, formulas=wanted.formulas)
                 ready = made
             # An erasure removes people from the files that it finds: under its lock, this one is found or knows of it.
             with suppressing(connection):
@@ -225,7 +231,13 @@ def _without(keys: KeyRing, gone: Collection[str]) -> Callable[[pl.DataFrame], p
 
 
 def _made(
-    staged: Path, made: Path, file_format: Format, before: _Taken, change: Callable[[pl.DataFrame], pl.DataFrame]
+    staged: Path,
+    made: Path,
+    file_format: Format,
+    before: _Taken,
+    change: Callable[[pl.DataFrame], pl.DataFrame],
+    *,
+    formulas: bool,
 ) -> _Taken:
     """The staged file, changed, in its final form."""
     taken = _Taken(before.facts, before.version)
@@ -234,8 +246,14 @@ def _made(
         for number in range(source.num_row_groups):
             frame = change(pl.DataFrame(source.read_row_group(number)))
             taken.count(frame)
-            write(frame)
+            write(frame if formulas or file_format != "csv" else _without_formulas(frame))
     return taken
+
+
+def _without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """As `logic.safe_text.without_formula`, of every text."""
+    texts = pl.col(pl.String)
+    return frame.with_columns(pl.when(texts.str.contains(FORMULA)).then("'" + texts).otherwise(texts).name.keep())
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import polars as pl
 
 from recsys_assets import scratch
 from recsys_assets.columns import DTypes
-from recsys_assets.errors import RecsysError, SettingsError, StoreError
+from recsys_assets.errors import DamagedError, RecsysError, SettingsError, StoreError
 
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
@@ -32,6 +32,8 @@ _AT_ONCE = 16  # small reads that wait for a distant server together
 _POLARS_OPTIONS = {"aws_allow_http": "true", "max_retries": 2}
 # Arrow writes NO_SUCH_BUCKET, the server itself NoSuchBucket.
 _CODE = re.compile(r"AWS Error (?P<arrow>[A-Z_]+)|<Code>(?P<server>\w+)</Code>|status code: (?P<status>\d+)")
+# How polars says that a Parquet file is none.
+_DAMAGED = re.compile(r"(?i)^parquet: |File out of specification|ARROW:schema|zstd|Invalid thrift")
 _NEVER = {
     "nosuchbucket": "there is no such bucket",
     "accessdenied": "the server denies access",
@@ -70,6 +72,10 @@ class Files(Protocol):
         Raises:
             FileNotFoundError: there is none.
         """
+        ...
+
+    def open(self, name: str) -> BinaryIO:
+        """One file, to be read piece by piece; raises as `read`."""
         ...
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
@@ -113,11 +119,13 @@ def place(url: str | Path) -> Files:
     return Bucket(url) if isinstance(url, str) and url.startswith(S3) else Folder(Path(url))
 
 
-def trouble(error: OSError) -> RecsysError | None:
-    """What an error says of the lake's place; None when it is not about a bucket. Never quotes what a server wrote."""
+def trouble(error: OSError | pl.exceptions.PolarsError) -> RecsysError | None:
+    """What an error says of the lake; None when it is not about it. Never quotes what a server or a file says."""
     text = str(error)
     if "AWS Error" not in text and "object-store error" not in text:
-        return None
+        if _DAMAGED.search(text) is None:
+            return None
+        return DamagedError("a file of the lake is damaged: `recsys doctor` names it, and how it is brought back.")
     found = _CODE.search(text)
     code = "" if found is None else next(filter(None, found.groups()))
     reason = _NEVER.get(code.replace("_", "").lower())
@@ -158,13 +166,18 @@ class Folder:
         with self._usable():
             return (self._root / name).read_bytes()
 
+    def open(self, name: str) -> BinaryIO:
+        """One file, to be read."""
+        with self._usable():
+            return (self._root / name).open("rb")
+
     def read_all(self, names: Sequence[str]) -> list[bytes]:
         """Contents of many files."""
         return [self.read(name) for name in names]
 
     def write(self, name: str, put: Callable[[BinaryIO], object]) -> None:
         """Written beside, brought onto the disk, then renamed."""
-        with self._usable(), scratch.replacing(self._root / name, self._root) as made, made.open("wb") as file:
+        with self._usable(), scratch.replacing(self._root / name, self._root) as made, made.open("w+b") as file:
             put(file)
 
     def scan(self, names: Sequence[str], columns: DTypes | None = None) -> pl.LazyFrame:
@@ -267,6 +280,10 @@ class Bucket:
         with _answering(), self._fs.open_input_stream(f"{self._root}/{name}") as stream:
             content: bytes = stream.read()
             return content
+
+    def open(self, name: str) -> BinaryIO:
+        """One file, as a whole."""
+        return io.BytesIO(self.read(name))
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
         """Contents of many files, some at once."""

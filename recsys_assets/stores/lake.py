@@ -7,23 +7,32 @@ landing tables have one per delivered file, and only the parts of deliveries tha
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 import polars as pl
 
 from recsys_assets.columns import DTypes
-from recsys_assets.errors import NotFoundError, TableError
-from recsys_assets.stores.files import Found, place, trouble
+from recsys_assets.errors import DamagedError, NotFoundError, TableError
+from recsys_assets.stores.files import Folder, Found, place, trouble
+from recsys_assets.stores.manifests import Form, Manifests, form_of
 from recsys_assets.tables import Table
 
 PART = "part"
 SUFFIX = ".parquet"
 DELIVERIES = "deliveries"
 TOMBSTONES, SWEEPS = "tombstones", "sweeps"
+_BROUGHT_BACK = {
+    DELIVERIES: "delete it, and bring its file in again by `recsys ingest`",
+    TOMBSTONES: "restore it from a backup, for it says who must not come back",
+    SWEEPS: "delete it, and the next sweep reads everything",
+}
+_T = TypeVar("_T")
+HISTORY = ("clean_events", "rejected_events", "delivery_audit", "sessions", "daily_sales")  # what that job writes
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,15 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Inspected:
+    """How many files a table has, how many got a manifest now, and a sentence for each that is damaged or gone."""
+
+    files: int
+    new: int
+    damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Tombstones:
     """Marks of keys: of people who were ``erased``, and of anonymous keys that one of them ``shared`` with others."""
 
@@ -73,8 +91,11 @@ class Lake:
     not answer. Rows of a lazy frame are read later: `recsys_assets.stores.files.trouble` knows those errors.
     """
 
-    def __init__(self, url: str | Path) -> None:
+    def __init__(self, url: str | Path, *, thorough: bool = False) -> None:
+        """``thorough``: what is read is held against the SHA-256 that it was written with, not its size alone."""
         self._files = place(url)
+        self._thorough = thorough and isinstance(self._files, Folder)  # a bucket keeps hashes itself
+        self._manifests = Manifests(self._files, remedy)
         self._known: dict[Found, Delivery] = {}
 
     def write(self, table: Table, day: date, frame: pl.DataFrame, part: str = PART) -> int:
@@ -87,7 +108,15 @@ class Lake:
         return frame.height
 
     def _write(self, name: str, frame: pl.DataFrame) -> None:
-        self._files.write(name, lambda file: frame.write_parquet(file, compression="zstd", compression_level=1))
+        forms: list[Form] = []
+
+        def put(file: BinaryIO) -> None:
+            frame.write_parquet(file, compression="zstd", compression_level=1)
+            forms.append(form_of(file, frame.height))
+            self._manifests.announce(name, forms[0])
+
+        self._files.write(name, put)
+        self._manifests.confirm(name, forms[0])
 
     def write_daily(self, table: Table, days: Sequence[date], frame: pl.DataFrame) -> dict[date, int]:
         """Replaces every one of ``days`` from a frame with ``event_date``; days without rows get an empty part.
@@ -105,9 +134,9 @@ class Lake:
         return {day: self.write(table, day, by_day.get(day, table.empty())) for day in days}
 
     def days(self, table: Table) -> list[date]:
-        """Days that have a part, in order."""
+        """Days that have a part, or had one that is gone, in order."""
         names = {_day_of(found.name) for found in self._files.find(table.name) if found.name.endswith(SUFFIX)}
-        return sorted(map(date.fromisoformat, names))
+        return sorted(map(date.fromisoformat, names | {_day_of(name) for name in self._manifests.names(table.name)}))
 
     def modified(self, table: Table, day: date) -> int | None:
         """When the newest part of one day was written, nanoseconds since 1970; None where there is none."""
@@ -134,10 +163,12 @@ class Lake:
         return [found for parts in wanted.values() for found in parts]
 
     def scan(self, table: Table, days: Iterable[date], parts: set[str] | None = None) -> pl.LazyFrame:
-        """Rows of several days; a day without a part has none. Columns that a part is too old for are null."""
-        names = [found.name for found in self._parts(table, days)]
-        if parts is not None:
-            names = [name for name in names if name.rpartition("/")[2].removesuffix(SUFFIX) in parts]
+        """Rows of several days; a day without a part has none. Columns that a part is too old for are null.
+
+        Raises:
+            DamagedError: a part is gone, or not as it was written.
+        """
+        names = self._sound(table, list(days), parts)
         return self._files.scan(names, table.columns) if names else table.empty().lazy()
 
     def read(self, table: Table, day: date) -> pl.DataFrame:
@@ -145,14 +176,52 @@ class Lake:
 
         Raises:
             NotFoundError: the day was never written; the message says which asset writes it.
+            DamagedError: a part is gone, or not as it was written.
         """
-        names = [found.name for found in self._parts(table, [day])]
+        names = self._sound(table, [day])
         if not names:
             raise NotFoundError(f"no {table.name} of {day}: materialize the asset {table.name} for that day first.")
         try:
             return self._files.scan(names, table.columns).collect()
-        except OSError as error:
+        except (OSError, pl.exceptions.PolarsError) as error:
             raise trouble(error) or error from None
+
+    def _sound(self, table: Table, days: Sequence[date], parts: set[str] | None = None) -> list[str]:
+        """Names of the parts of ``days``, all of them as they were written."""
+        of = {day.isoformat() for day in days}
+
+        def wanted(name: str) -> bool:
+            return _day_of(name) in of and (parts is None or _part_of(name) in parts)
+
+        if not of:
+            return []
+        folder = table.name if len(of) > 1 else f"{table.name}/{min(of)}"
+        found = self._manifests.sound(folder, lambda: self._parts(table, days), wanted, content=self._thorough)
+        return [one.name for one in found if wanted(one.name)]
+
+    def inspect(self, table: Table) -> Inspected:
+        """Compares every part of a table with what was written; those of before there were manifests get one.
+
+        In a bucket, sizes alone: it keeps hashes itself.
+        """
+        content = isinstance(self._files, Folder)
+        damaged = self._manifests.damaged(table.name, lambda: self.files(table.name), content=content)
+        known, new = self._manifests.names(table.name), 0
+        found = self.files(table.name)
+        for one in found if content else ():
+            if one.name not in known:
+                try:
+                    rows = self._files.scan([one.name]).select(pl.len()).collect().item()
+                    with self._files.open(one.name) as file:
+                        self._manifests.confirm(one.name, form_of(file, rows))
+                    new += 1
+                except FileNotFoundError:  # somebody has removed it just now
+                    continue
+                except (OSError, pl.exceptions.PolarsError) as error:
+                    if trouble(error) is None:
+                        raise
+                    damaged.append(f"the lake's file {one.name} is damaged: {remedy(one.name)}, or restore a backup.")
+        return Inspected(len(found), new, tuple(damaged))
 
     # Things that are no table: a model's arrays, choices.
 
@@ -200,14 +269,17 @@ class Lake:
         """Takes one delivered file back: it stops counting at once, then its parts go."""
         self._files.delete(_record(delivery))
         for day in delivery.days:
-            self._files.delete(f"{delivery.table}/{day}/{delivery.file_id}{SUFFIX}")
+            self._delete(f"{delivery.table}/{day}/{delivery.file_id}{SUFFIX}")
 
     def deliveries(self, table: Table | None = None) -> Iterator[Delivery]:
         """Recorded deliveries in order of file id. A record that this instance has read before is not read again."""
         there = [found for found in self._files.find(DELIVERIES) if found.name.endswith(".json")]
         new = [found for found in there if found not in self._known]
         contents = self._files.read_all([found.name for found in new])
-        read = {found: Delivery(**json.loads(text)) for found, text in zip(new, contents, strict=True)}
+        read = {
+            found: _read(found.name, text, lambda told: Delivery(**told))
+            for found, text in zip(new, contents, strict=True)
+        }
         self._known = {found: read.get(found) or self._known[found] for found in there}
         for delivery in self._known.values():
             if table is None or delivery.table == table.name:
@@ -257,10 +329,11 @@ class Lake:
     def swept_before(self, marks: Tombstones) -> int:
         """Files older than this hold nobody of ``marks``; 0: any may."""
         try:
-            done = json.loads(self._files.read(f"{SWEEPS}/done.json"))
+            text = self._files.read(f"{SWEEPS}/done.json")
         except FileNotFoundError:
             return 0
-        return int(done["begun"]) if done["of"] == _named(marks) else 0
+        of, begun = _read(f"{SWEEPS}/done.json", text, lambda told: (str(told["of"]), int(told["begun"])))
+        return begun if of == _named(marks) else 0
 
     def _put_tombstones(self, marks: Tombstones) -> str:
         content, name = _text(marks), f"{TOMBSTONES}/{_named(marks)}.json"
@@ -275,8 +348,10 @@ class Lake:
             except FileNotFoundError:  # just now, many have become one
                 continue
             known = Tombstones()
-            for text in contents:
-                known |= Tombstones(**{name: frozenset(marks) for name, marks in json.loads(text).items()})
+            for name, text in zip(names, contents, strict=True):
+                known |= _read(
+                    name, text, lambda told: Tombstones(**{which: frozenset(marks) for which, marks in told.items()})
+                )
             return known, names
 
     # Files as they are, whatever version has written them: for erasure.
@@ -293,7 +368,7 @@ class Lake:
         """All of one file."""
         try:
             return self._files.scan([name]).collect()
-        except OSError as error:
+        except (OSError, pl.exceptions.PolarsError) as error:
             raise trouble(error) or error from None
 
     def rewrite(self, file: Found, frame: pl.DataFrame) -> bool:
@@ -305,7 +380,11 @@ class Lake:
 
     def remove(self, file: Found) -> None:
         """Removes one file."""
-        self._files.delete(file.name)
+        self._delete(file.name)
+
+    def _delete(self, name: str) -> None:
+        self._manifests.forget(name)
+        self._files.delete(name)
 
     def parts(self, name: str) -> dict[date, dict[str, int]]:
         """File name → bytes, per day, of a table or of things that are no table (``models/als``)."""
@@ -320,7 +399,39 @@ class Lake:
 
     def drop(self, name: str, day: date) -> None:
         """Removes one day of a table, or of things that are no table."""
+        self._manifests.forget(_folder(name, day))
         self._files.delete_folder(_folder(name, day))
+
+
+def remedy(name: str) -> str:
+    """How a part of the lake is brought back.
+
+    >>> remedy("clean_events/2024-01-05/part.parquet")
+    '`recsys run history --from 2024-01-05 --to 2024-01-05`'
+    """
+    table, day, _ = name.split("/")
+    if table.startswith("landing_"):
+        return f"delete {DELIVERIES}/{_part_of(name)}.json in the lake and bring its file in again by `recsys ingest`"
+    if table in HISTORY:
+        return f"`recsys run history --from {day} --to {day}`"
+    return f"`recsys run daily --day {day}`"
+
+
+def _part_of(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(SUFFIX)
+
+
+def _read(name: str, text: bytes, what: Callable[[Any], _T]) -> _T:
+    """What a small file of ours says.
+
+    Raises:
+        DamagedError: it is not as we write it.
+    """
+    try:
+        return what(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        kind = name.partition("/")[0]
+        raise DamagedError(f"the lake's file {name} is damaged: {_BROUGHT_BACK[kind]}.") from None
 
 
 def _text(marks: Tombstones) -> bytes:

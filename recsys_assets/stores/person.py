@@ -139,7 +139,7 @@ def _lake_rows(lake: Lake, table: Table, keys: Collection[str]) -> Iterator[dict
     for some in batches(sorted(lake.files(table.name)), FILES_AT_ONCE):
         try:
             found = lake.columns(some, table.columns).filter(_about(table, keys)).with_columns(mine).collect()
-        except OSError as error:
+        except (OSError, pl.exceptions.PolarsError) as error:
             raise trouble(error) or error from None
         for row in found.iter_rows(named=True):
             yield {"day": row.pop(FILE).split("/")[-2], **_told(row)}

@@ -76,8 +76,18 @@ class _Found:
 class Verifier:
     """Compares one home's stores."""
 
-    def __init__(self, postgres: Postgres, postgres_url: str, cache: Cache, lake: Lake, keys: KeyRing) -> None:
+    def __init__(
+        self,
+        postgres: Postgres,
+        postgres_url: str,
+        cache: Cache,
+        lake: Lake,
+        keys: KeyRing,
+        *,
+        redis_is_new: bool = False,
+    ) -> None:
         self._postgres, self._url, self._cache, self._lake, self._keys = postgres, postgres_url, cache, lake, keys
+        self._redis_is_new = redis_is_new  # started for this comparison alone: nobody has told it anything since
 
     def verify(self, number: int | None = None) -> Verified:
         """Compares a kept generation (None: the live one). What changed meanwhile is compared once more.
@@ -238,7 +248,9 @@ class Verifier:
                 "Redis has another version of the suppressions: `recsys warm`",
                 [f"Redis {version}, Postgres {row['suppression_version']}"],
             )
-        if self._cache.told_start() != self._cache.start():
+        if self._redis_is_new:
+            found.notes.append("Redis runs for this command alone: with `recsys up`, it is told of suppressions first")
+        elif self._cache.told_start() != self._cache.start():
             found.differ("Redis was restarted since it was told of suppressions: `recsys warm`", ["recsys:start"])
         numbers = sorted({*self._cache.generations(), *kept(connection), of.generation})
         for what, key in (("lists", list_key), ("plans", plan_key)):

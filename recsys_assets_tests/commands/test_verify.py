@@ -1,10 +1,14 @@
 import json
+from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner, Result
 
 from recsys_assets.commands.verify import verify
+from recsys_assets.local.supervisor import servers
+from recsys_assets.settings import Home, Settings
 from recsys_assets.stores.cache import popular_key
+from recsys_assets_tests.conftest import remove_postgres
 from recsys_assets_tests.published import Stores
 
 
@@ -30,3 +34,18 @@ def test_stores_that_agree_and_stores_that_differ(stores: Stores, monkeypatch: p
     told = json.loads(done.output)
     assert (done.exit_code, told["agree"]) == (1, False)
     assert told["differences"] == [{"what": "Redis lacks popular values", "count": 1, "first": ["recsys:1:popular"]}]
+
+
+def test_a_home_whose_servers_do_not_run_agrees_too(
+    home: Home, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Redis is started for the command: nobody has told that start of suppressions yet."""
+    try:
+        with servers(make_settings(), home) as found:
+            Stores(home, found.postgres_url, found.redis_url).publish(["1"])
+        monkeypatch.setenv("RECSYS_HOME", str(home.path))
+        done = CliRunner().invoke(verify, ["--json"])
+        assert (done.exit_code, json.loads(done.output)["agree"]) == (0, True), done.output
+        assert "Redis runs for this command alone" in done.output
+    finally:
+        remove_postgres(home.path)

@@ -1,8 +1,9 @@
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -14,6 +15,8 @@ from recsys_assets.commands.doctor import doctor
 from recsys_assets.local import doctor as probes
 from recsys_assets.local.processes import free_port
 from recsys_assets.settings import Home, Source
+from recsys_assets.stores.lake import Lake
+from recsys_assets.tables import CATALOG
 from recsys_assets_tests.published import Stores
 
 Examine = Callable[..., dict[str, list[dict[str, str]]]]
@@ -156,3 +159,28 @@ def test_packages_are_compared_with_the_lock(monkeypatch: pytest.MonkeyPatch, tm
     lock.write_text("click==99\n")
     (_, packages) = probes._versions()
     assert packages.said == f"1 are not as locked: click {installed} instead of 99"
+
+
+def test_what_others_may_read_and_what_is_damaged_is_named_with_the_line_that_mends_it(
+    stores: Stores, examine: Examine
+) -> None:
+    home, lists = stores.home, stores.home.exports / "the lists.csv"
+    lists.parent.mkdir()
+    lists.write_text("person_key\n")
+    home.path.chmod(0o755)
+    lists.chmod(0o644)
+    Lake(home.lake).write(CATALOG, date(2024, 3, 1), CATALOG.empty())
+    (home.lake / "catalog/2024-03-01/part.parquet").unlink()
+    (home.lake / "catalog/2024-03-01/part.parquet.999999999.tmp").touch()
+    found = examine()
+    todo = [finding["todo"] for finding in found["rights"]]
+    assert todo == [f"chmod 700 {shlex.quote(str(home.path))}", f"chmod 600 {shlex.quote(str(lists))}"]
+    ((said, way),) = [(finding["said"], finding["todo"]) for finding in found["files"]]
+    assert said == "the lake's file catalog/2024-03-01/part.parquet is gone"
+    assert way == "`recsys run daily --day 2024-03-01`, or restore a backup."
+    for line in todo:
+        subprocess.run(line, shell=True, check=True)
+    Lake(home.lake).write(CATALOG, date(2024, 3, 1), CATALOG.empty())
+    found = examine()
+    assert (levels(found, "rights"), levels(found, "files")) == (["ok"], ["ok"])
+    assert not list(home.lake.rglob("*.tmp"))

@@ -1,3 +1,4 @@
+import re
 import stat
 import threading
 from dataclasses import replace
@@ -8,8 +9,9 @@ import polars as pl
 import psycopg
 import pytest
 
-from recsys_assets.errors import NotFoundError, SettingsError
+from recsys_assets.errors import NotFoundError, RefusedError, SettingsError
 from recsys_assets.local.processes import wait_until
+from recsys_assets.logic.safe_text import FORMULA
 from recsys_assets.stores import export
 from recsys_assets.stores.export import Exported, Format, Wanted, export_lists
 from recsys_assets.stores.postgres import SUPPRESSION_LOCK, Postgres
@@ -97,6 +99,31 @@ def test_texts_come_back_as_they_are(
         assert set(person["reason"]) == {""}
 
 
+def test_csv_runs_nothing_in_a_spreadsheet_and_can_be_read_back(stores: Stores, tmp_path: Path) -> None:
+    bad = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''", "a=1", "'tis"]
+    stores.publisher.publish(DAY, frames([stores.key("1")], tuple(bad)), model_version="1", keep=5, progress=str)
+    ids = {stores.key("1"): "-1"}
+    found = read(write(stores, tmp_path / "lists.csv", "csv", ids=ids).path)
+    harmless = ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "'\r=1", "''=1", "''", "a=1", "'tis"]
+    assert found["product_id"].to_list() == harmless
+    assert found["user_id"][0] == "'-1"
+    assert found["score"].dtype.is_float()
+    back = [text[1:] if re.match(FORMULA, text) else text for text in found["product_id"]]
+    assert back == bad
+    as_they_are = read(write(stores, tmp_path / "raw.csv", "csv", ids=ids, formulas=True).path)
+    assert as_they_are["product_id"].to_list() == bad
+    assert read(write(stores, tmp_path / "lists.parquet", ids=ids).path)["product_id"].to_list() == bad
+
+
+def test_a_link_in_the_way_is_refused(stores: Stores, tmp_path: Path) -> None:
+    stores.publish(["1"])
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "lists.csv").symlink_to(tmp_path / "theirs")
+    with pytest.raises(RefusedError, match="is a link, which is not written over"):
+        write(stores, tmp_path / "lists.csv", "csv")
+    assert (tmp_path / "theirs").read_text() == "theirs"
+
+
 def test_candidates_are_written_when_they_are_asked_for(stores: Stores, tmp_path: Path) -> None:
     made = frames([stores.key("1")])
     made = replace(made, lists=made.lists.with_columns(pl.when(pl.col("rank") > 1).then(pl.col("position"))))
@@ -170,10 +197,10 @@ def test_a_place_that_cannot_be_written_is_said_and_nothing_is_left(stores: Stor
     (tmp_path / "file").write_text("kept")
     with pytest.raises(SettingsError, match="cannot be written"):
         write(stores, tmp_path / "file" / "lists.parquet")
-    with pytest.raises(SettingsError, match="cannot be written"):
+    with pytest.raises(RefusedError, match="is a folder, which is not written over"):
         write(stores, tmp_path)
     assert (tmp_path / "file").read_text() == "kept"
-    assert not list(tmp_path.parent.glob(".*.tmp"))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_what_breaks_off_leaves_the_file_that_was_there(

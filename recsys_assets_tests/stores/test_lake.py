@@ -1,5 +1,6 @@
 """What a lake does, the same below a folder and in a bucket."""
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +12,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsys_assets.errors import HomeError, NotFoundError, RecsysError, SettingsError, StoreError, TableError
+from recsys_assets.errors import (
+    DamagedError,
+    HomeError,
+    NotFoundError,
+    RecsysError,
+    SettingsError,
+    StoreError,
+    TableError,
+)
 from recsys_assets.settings import init_home, load_settings
 from recsys_assets.stores.files import trouble
-from recsys_assets.stores.lake import Delivery, Lake, days_between
+from recsys_assets.stores.lake import Delivery, Inspected, Lake, days_between
 from recsys_assets.tables import DELIVERY_AUDIT, Table
 from recsys_assets_tests.bucket import S3, SECRET, s3_server
 
@@ -319,3 +328,70 @@ def test_the_setting_is_a_path_or_a_bucket(raw: str, read: str | None, tmp_path:
 def test_a_lake_elsewhere_is_refused_by_name(raw: str) -> None:
     with pytest.raises(SettingsError, match="RECSYS_LAKE_URL is n"):
         load_settings({"RECSYS_LAKE_URL": raw})
+
+
+def test_a_part_that_is_gone_or_damaged_is_named_with_the_way_back(lake: Lake, url: str) -> None:
+    lake.write_daily(DELIVERY_AUDIT, [MONDAY, TUESDAY], audit((MONDAY, "a", 1), (TUESDAY, "a", 2)))
+    assert lake.inspect(DELIVERY_AUDIT) == Inspected(2, 0, ())
+    lake._files.write(f"delivery_audit/{MONDAY}/part.parquet", lambda file: file.write(b"half"))
+    lake._files.delete_folder(f"delivery_audit/{TUESDAY}")  # by hand
+    assert lake.days(DELIVERY_AUDIT) == [MONDAY, TUESDAY]
+    way = "`recsys run history --from {0} --to {0}`, or restore a backup."
+    for day, words in ((MONDAY, r"is damaged \(4 bytes instead of [\d,]+\)"), (TUESDAY, "is gone")):
+        for ask in (lambda day=day: lake.scan(DELIVERY_AUDIT, [day]), lambda day=day: lake.read(DELIVERY_AUDIT, day)):
+            with pytest.raises(DamagedError, match=rf"delivery_audit/{day}/part\.parquet {words}: {way.format(day)}"):
+                ask()
+    assert len(lake.inspect(DELIVERY_AUDIT).damaged) == 2
+    lake.write_daily(DELIVERY_AUDIT, [MONDAY, TUESDAY], audit((MONDAY, "a", 1)))
+    assert Lake(url).inspect(DELIVERY_AUDIT).damaged == ()
+    assert lake.read(DELIVERY_AUDIT, MONDAY).height == 1
+
+
+def test_a_flipped_bit_is_found_by_what_trains_and_by_the_doctor(tmp_path: Path) -> None:
+    Lake(tmp_path).write(DELIVERY_AUDIT, MONDAY, audit((MONDAY, "a", 1)))
+    path = tmp_path / "delivery_audit" / str(MONDAY) / "part.parquet"
+    content = bytearray(path.read_bytes())
+    content[6] ^= 1
+    path.write_bytes(content)
+    lake = Lake(tmp_path, thorough=True)
+    with pytest.raises(DamagedError, match="its SHA-256 is another"):
+        lake.scan(DELIVERY_AUDIT, [MONDAY])
+    assert len(lake.inspect(DELIVERY_AUDIT).damaged) == 1
+
+
+def test_parts_of_before_there_were_manifests_are_fine_and_get_one(tmp_path: Path) -> None:
+    lake = Lake(tmp_path, thorough=True)
+    lake.write(DELIVERY_AUDIT, MONDAY, audit((MONDAY, "a", 1)))
+    shutil.rmtree(tmp_path / "manifests")
+    assert lake.read(DELIVERY_AUDIT, MONDAY).height == 1
+    assert lake.inspect(DELIVERY_AUDIT) == Inspected(1, 1, ())
+    assert lake.inspect(DELIVERY_AUDIT) == Inspected(1, 0, ())
+    shutil.rmtree(tmp_path / "delivery_audit")
+    with pytest.raises(DamagedError, match="is gone"):
+        lake.read(DELIVERY_AUDIT, MONDAY)
+
+
+def test_what_is_removed_on_purpose_is_not_missed(lake: Lake) -> None:
+    for day in (MONDAY, TUESDAY):
+        lake.write(LANDING, day, audit((day, "a", 1)), part="whole")
+    lake.record(DELIVERY)
+    lake.withdraw(DELIVERY)
+    lake.drop(LANDING.name, TUESDAY)
+    assert lake.days(LANDING) == []
+    assert lake.inspect(LANDING) == Inspected(0, 0, ())
+
+
+def test_who_reads_while_a_part_is_replaced_finds_no_damage(tmp_path: Path) -> None:
+    def write() -> None:
+        for number in range(60):
+            frame = audit(*((MONDAY, str(n), n) for n in range(number)))
+            Lake(tmp_path).write(DELIVERY_AUDIT, MONDAY, frame)
+
+    writer, reader, reads = threading.Thread(target=write), Lake(tmp_path, thorough=True), 0
+    writer.start()
+    while writer.is_alive():
+        reader.scan(DELIVERY_AUDIT, [MONDAY])
+        reads += 1
+    writer.join()
+    assert reads > 0
+    assert reader.inspect(DELIVERY_AUDIT).damaged == ()
