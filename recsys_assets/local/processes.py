@@ -18,6 +18,7 @@ LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside as .1
 TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PID = os.getpid()
 _SESSIONS: set[int] = set()  # of children whose end has not been seen
 
 
@@ -133,6 +134,8 @@ def _set_aside(log: Path) -> bool:
 
 
 def _kill_all() -> None:
+    if os.getpid() != _PID:  # a fork of ours, which has our list
+        return
     for session in _SESSIONS:
         for pid in {session, *session_members(session)}:
             _signal(pid, signal.SIGKILL)
