@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from recsys_assets.local.valkey import Valkey
 from recsys_assets.serving import asking, state
 from recsys_assets.serving.app import create
 from recsys_assets.serving.asking import Breaker, StoreFailedError, ask_either, within
+from recsys_assets.serving.routes import people
 from recsys_assets.serving.state import State
 from recsys_assets.settings import Home
 from recsys_assets.stores.cache import VERSION_KEY, list_key
@@ -189,6 +191,25 @@ def test_no_token_is_taken_while_postgres_is_away_for_long(stores: Stores, monke
         assert (answer.status_code, answer.json()["pointer_age_seconds"] >= 2) == (200, True)
         postgres.open()
         assert wait_until(lambda: client.get("/api/v1/config", headers=headers).status_code == 200, 20)
+
+
+def test_a_wish_waits_no_longer_than_it_may(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "WISH_SECONDS", 1.0)
+    stores.publish(["1"])
+    token = Tokens(Postgres(stores.postgres_url)).make("shop", ["writes"], timedelta(days=1)).token
+    with guarded(stores) as (postgres, _, settings), api(settings) as client:
+
+        def wish(_: int = 0) -> int:
+            headers = {"Authorization": f"Bearer {token}"}
+            body = {"recommendations": False}
+            return client.put("/api/users/1/preferences", json=body, headers=headers).status_code
+
+        postgres.behave("hole")
+        with ThreadPoolExecutor(people.WISHES_AT_ONCE + 2) as threads:
+            assert set(threads.map(wish, range(people.WISHES_AT_ONCE + 2))) == {503}
+        postgres.behave("open")
+        assert wait_until(lambda: wish() == 202, 20)
+        assert fallbacks(client, 1) == {"popular_in_category"}
 
 
 def test_a_server_starts_beside_stores_that_hang(stores: Stores) -> None:

@@ -3,11 +3,12 @@
 A 202 is given when the wish is committed in Postgres and every process that can know has stopped serving the person.
 """
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-import anyio.to_thread
 import psycopg
 import structlog
 from fastapi import APIRouter, Depends, Request
@@ -33,6 +34,7 @@ PREFERENCES = "/api/users/{user_id:opaque}/preferences"
 USER = "/api/users/{user_id:opaque}"
 # One lock in Postgres lets one wish in at a time: more threads would only hold more of its connections while waiting.
 WISHES_AT_ONCE = 8
+WISH_SECONDS = 30.0  # one takes some milliseconds, and some twenty seconds where Redis hangs
 RETRY_SECONDS = 5
 MAX_BYTES = 10_000
 _log = structlog.stdlib.get_logger(__name__)
@@ -107,7 +109,7 @@ def _answers(model: type[Answered], status: int, example: dict[str, Any], *probl
 def router(api: Api) -> APIRouter:
     """The routes."""
     made = APIRouter(tags=["people"])
-    threads = anyio.CapacityLimiter(WISHES_AT_ONCE)
+    threads = ThreadPoolExecutor(WISHES_AT_ONCE)  # one that hangs keeps its place: there are never more
     writes = [Depends(require(api, "writes"))]
 
     async def wish(act: Callable[[Suppressions], Done]) -> Done:
@@ -121,7 +123,10 @@ def router(api: Api) -> APIRouter:
                 cache.close()
 
         try:
-            return await anyio.to_thread.run_sync(hold, limiter=threads)
+            async with asyncio.timeout(WISH_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(threads, hold)
+        except TimeoutError:
+            raise _away("Whether the wish holds is not known, and nothing is lost by asking again.") from None
         except RefusedError:
             detail = "This person was erased: an opt-in cannot bring back what is gone."
             raise ProblemError(409, "Erased", detail) from None
