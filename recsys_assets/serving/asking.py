@@ -6,7 +6,7 @@ is the store's; what we make of an answer stands outside, where our own mistakes
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -141,7 +141,36 @@ async def ask(breaker: Breaker, read: Callable[[], Awaitable[Read]]) -> Read | N
     return found
 
 
-_hedges: set[asyncio.Task[Any]] = set()  # nothing else may hold those whose answer nobody waits for any more
+_tasks: set[asyncio.Task[Any]] = set()  # nothing else may hold those whose answer nobody waits for any more
+
+
+def _aside(asked: Coroutine[Any, Any, Read]) -> asyncio.Task[Read]:
+    task = asyncio.get_running_loop().create_task(asked)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task
+
+
+async def _probe(store: Breaker, talk: Callable[[], Awaitable[Said]], made: Callable[[Said], Read]) -> Read | None:
+    """Whether a store that has failed answers again, asked beside the other one, so that no read waits for it.
+
+    The first talk opens a connection, which a read that is overtaken would never come to; the second one is timed.
+    """
+    _until.set(None)  # of this task's own context
+    loop = asyncio.get_running_loop()
+    try:
+        async with asking(RECORD_SECONDS):
+            await talk()
+        began = loop.time()
+        async with asking(READ_SECONDS / 2):
+            said = await talk()
+        with understanding():
+            found = made(said)
+    except StoreFailedError as error:
+        store.failed(error)
+        return None
+    store.answered(loop.time() - began)
+    return found
 
 
 async def ask_either(
@@ -156,8 +185,10 @@ async def ask_either(
     The second is asked where the first has failed, knows nothing (None), or is late. Then both are asked, the answer
     that comes first is taken, and a first store that comes second has failed.
     """
-    if left() < PATIENCE_SECONDS or not first.admits():
-        return await ask(second, read)
+    if left() < PATIENCE_SECONDS or first.failing:
+        probing = _aside(_probe(first, talk, made)) if first.failing and first.admits() else None
+        found = await ask(second, read)
+        return await probing if found is None and probing else found
     loop = asyncio.get_running_loop()
     began, found = loop.time(), None
     other: asyncio.Task[Read | None] | None = None
@@ -165,9 +196,7 @@ async def ask_either(
 
     def hedge() -> None:
         nonlocal other
-        other = loop.create_task(ask(second, read))
-        _hedges.add(other)
-        other.add_done_callback(_hedges.discard)
+        other = _aside(ask(second, read))
         other.add_done_callback(overtake)
 
     def overtake(task: asyncio.Task[Read | None]) -> None:

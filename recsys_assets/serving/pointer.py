@@ -20,7 +20,7 @@ Product = blending.Product
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[dict[str, Any]]]
 Rows = list[dict[str, Any]]
 NEVER = 2**63  # no version of the suppressions is as high
-LOOK_SECONDS = 0.5  # two of them after a second: within `SETTLE_SECONDS` a wish has been seen, or the store is away
+LOOK_SECONDS = 0.8  # after a second of rest: within two a store that hangs is known to be away
 
 
 @dataclass(frozen=True)

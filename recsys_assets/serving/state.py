@@ -24,6 +24,7 @@ from recsys_assets.serving.starts import Starts
 
 _log = structlog.stdlib.get_logger(__name__)
 
+TOKEN_SECONDS = 30.0  # that tokens are taken while Postgres does not say whether they were revoked
 STALE_SECONDS = 5.0  # of a look that comes every second: whoever has not looked for so long knows nothing of now
 SLOW_SECONDS = 0.2  # a look takes a few milliseconds
 
@@ -66,7 +67,7 @@ class State:
     @property
     def tokens_known(self) -> bool:
         """Whether they are those of now: not at a start without Postgres, nor when it has been away for a while."""
-        return self._token_version is not None and not self.stale and self.pointer_age <= STALE_SECONDS
+        return self._token_version is not None and not self.stale and self.pointer_age <= TOKEN_SECONDS
 
     def served(self) -> Live | None:
         """What is live. To who has stopped looking no Redis is trusted with people: an opt-out may have passed by."""
