@@ -7,6 +7,8 @@ whoever puts one before it names the address by RECSYS_DAGSTER_URL.
 
 import sys
 from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers
@@ -77,16 +79,15 @@ class Guard:
 
 def main() -> None:
     """Dagster's own command line, with the guard before its application."""
-    import dagster_webserver.cli as webserver
-
+    webserver: Any = import_module("dagster_webserver.cli")
     make = webserver.create_app_from_workspace_process_context
     port = int(sys.argv[sys.argv.index("-p") + 1])
     origins = own_origins(port, load_settings().dagster_url)
 
     def guarded(*words: object, **named: object) -> Guard:
-        return Guard(make(*words, **named), origins)  # type: ignore[arg-type]  # as Dagster calls it
+        return Guard(make(*words, **named), origins)
 
-    webserver.create_app_from_workspace_process_context = guarded  # type: ignore[assignment]  # an application, too
+    webserver.create_app_from_workspace_process_context = guarded
     webserver.main()
 
 
