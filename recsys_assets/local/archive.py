@@ -91,7 +91,7 @@ class Writer:
         try:
             self._tar.addfile(info, hashed)
         except OSError as error:
-            raise StoreError(f"{name} cannot be written to {self._beside}: {error}") from error
+            raise StoreError(f"{name} cannot be written to {self._path}: {error}") from error
         self._members[name] = {"size": size, "sha256": hashed.sha256()}
 
     def finish(self, told: Mapping[str, Any]) -> None:
