@@ -3,6 +3,7 @@
 One set of verbs for both; names are relative and use ``/``. A file appears whole or not at all.
 """
 
+import fcntl
 import io
 import os
 import re
@@ -10,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
@@ -105,6 +106,10 @@ class Files(Protocol):
         """Removes all files below ``folder``."""
         ...
 
+    def alone(self, folder: str) -> AbstractContextManager[None]:
+        """Within it no other writer of this machine is within that of ``folder``; in a bucket, anybody may be."""
+        ...
+
     def clear(self) -> int:
         """Removes what writers that were killed have left; how many."""
         ...
@@ -192,6 +197,18 @@ class Folder:
         """Removes one file, where there is one."""
         with self._usable():
             (self._root / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def alone(self, folder: str) -> Iterator[None]:
+        """By a lock on the folder, which the system drops with the process."""
+        with self._usable():
+            scratch.make_folder(self._root / folder)
+            lock = os.open(self._root / folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
     def clear(self) -> int:
         """Removes what writers that were killed have left."""
@@ -326,6 +343,10 @@ class Bucket:
                 self._fs.delete_file(f"{self._root}/{name}")
             except FileNotFoundError:
                 return
+
+    def alone(self, folder: str) -> AbstractContextManager[None]:  # noqa: ARG002  as the protocol has it
+        """Nothing: a bucket has no locks."""
+        return nullcontext()
 
     def clear(self) -> int:
         """Nothing: an upload that was cut off is no file."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -109,14 +109,16 @@ class Lake:
 
     def _write(self, name: str, frame: pl.DataFrame) -> None:
         forms: list[Form] = []
+        with ExitStack() as others_wait:
 
-        def put(file: BinaryIO) -> None:
-            frame.write_parquet(file, compression="zstd", compression_level=1)
-            forms.append(form_of(file, frame.height))
-            self._manifests.announce(name, forms[0])
+            def put(file: BinaryIO) -> None:
+                frame.write_parquet(file, compression="zstd", compression_level=1)
+                forms.append(form_of(file, frame.height))
+                others_wait.enter_context(self._manifests.alone(name))
+                self._manifests.announce(name, forms[0])
 
-        self._files.write(name, put)
-        self._manifests.confirm(name, forms[0])
+            self._files.write(name, put)
+            self._manifests.confirm(name, forms[0])
 
     def write_daily(self, table: Table, days: Sequence[date], frame: pl.DataFrame) -> dict[date, int]:
         """Replaces every one of ``days`` from a frame with ``event_date``; days without rows get an empty part.
@@ -212,7 +214,7 @@ class Lake:
             if one.name not in known:
                 try:
                     rows = self._files.scan([one.name]).select(pl.len()).collect().item()
-                    with self._files.open(one.name) as file:
+                    with self._manifests.alone(one.name), self._files.open(one.name) as file:
                         self._manifests.confirm(one.name, form_of(file, rows))
                     new += 1
                 except FileNotFoundError:  # somebody has removed it just now
@@ -383,8 +385,9 @@ class Lake:
         self._delete(file.name)
 
     def _delete(self, name: str) -> None:
-        self._manifests.forget(name)
-        self._files.delete(name)
+        with self._manifests.alone(name):
+            self._manifests.forget(name)
+            self._files.delete(name)
 
     def parts(self, name: str) -> dict[date, dict[str, int]]:
         """File name → bytes, per day, of a table or of things that are no table (``models/als``)."""

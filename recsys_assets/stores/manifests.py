@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
@@ -44,6 +45,10 @@ class Manifests:
         self._files, self._remedy = files, remedy
         self._known: dict[Found, tuple[Form, ...]] = {}
         self._sound: set[Found] = set()
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Around what replaces or removes a part: of two at once, each would write down what the other has not seen."""
+        return self._files.alone(f"{MANIFESTS}/{name.partition('/')[0]}")
 
     def announce(self, name: str, form: Form) -> None:
         """Before a part that has a manifest is replaced."""

@@ -381,17 +381,19 @@ def test_what_is_removed_on_purpose_is_not_missed(lake: Lake) -> None:
     assert lake.inspect(LANDING) == Inspected(0, 0, ())
 
 
-def test_who_reads_while_a_part_is_replaced_finds_no_damage(tmp_path: Path) -> None:
+def test_who_reads_while_two_replace_a_part_finds_no_damage(tmp_path: Path) -> None:
     def write() -> None:
         for number in range(60):
             frame = audit(*((MONDAY, str(n), n) for n in range(number)))
             Lake(tmp_path).write(DELIVERY_AUDIT, MONDAY, frame)
 
-    writer, reader, reads = threading.Thread(target=write), Lake(tmp_path, thorough=True), 0
-    writer.start()
-    while writer.is_alive():
+    writers, reader, reads = [threading.Thread(target=write) for _ in range(2)], Lake(tmp_path, thorough=True), 0
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
         reader.scan(DELIVERY_AUDIT, [MONDAY])
         reads += 1
-    writer.join()
+    for writer in writers:
+        writer.join()
     assert reads > 0
     assert reader.inspect(DELIVERY_AUDIT).damaged == ()
