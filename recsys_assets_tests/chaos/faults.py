@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -19,6 +19,7 @@ from recsys_assets.local.processes import free_port
 from recsys_assets.settings import CHECKOUT
 from recsys_assets_tests.chaos.shop import Shop, kill, tell
 from recsys_assets_tests.door import Door, Manner
+from recsys_assets_tests.importers.shop import Desk, event, jsonl
 
 Fault = Callable[[Shop], AbstractContextManager[None]]
 Which = Sequence[str]  # of "redis" and "postgres"
@@ -170,6 +171,28 @@ def _hang_up(own: psycopg.Connection) -> None:
     )
 
 
+def clock(hours: int) -> Fault:
+    """Postgres' clock is so much ahead of the API's: all that it has dated and the API reads is dated so."""
+
+    @contextmanager
+    def fault(shop: Shop) -> Iterator[None]:
+        def move(by: int) -> None:
+            for statement in (
+                "UPDATE generations SET created_at = created_at + make_interval(hours => %s)",
+                "UPDATE api_tokens SET expires_at = expires_at + make_interval(hours => %s)",
+            ):
+                own.execute(statement, [by])
+
+        with _of_postgres(shop) as (own, _):
+            move(hours)
+            try:
+                yield
+            finally:
+                move(-hours)
+
+    return fault
+
+
 @contextmanager
 def older_redis(shop: Shop) -> Iterator[None]:
     """Wishes are made after its files were kept; then it is brought back from these."""
@@ -205,6 +228,54 @@ def killed_publisher(shop: Shop) -> Iterator[None]:
         yield
     finally:
         shop.publish()
+
+
+@contextmanager
+def killed_ingest(shop: Shop) -> Iterator[None]:
+    """Files are being taken in; the next run does the rest. Rows that are not there then are lost."""
+    path = shop.folder / f"{shop.new_label()}.jsonl"
+    rows = [event(user_id=f"{path.stem}-{n}", event_time=f"2024-05-0{1 + n % 9}") for n in range(9_000)]
+    path.write_bytes(jsonl(rows))
+    command = [sys.executable, "-m", "recsys_assets.cli", "ingest", "contract", str(path)]
+    environment = {**os.environ, **shop.stores.environment}
+    with subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE) as process:
+        threading.Event().wait(5 * shop.dice.random())
+        process.kill()
+    try:
+        yield
+    finally:
+        subprocess.run(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, check=True)
+        found = Desk(shop.home, shop.folder).landed()["user_key"].n_unique()
+        shop.rows_sent += len(rows)
+        shop.rows_lost = shop.rows_sent - found
+
+
+@contextmanager
+def killed_daemon(shop: Shop) -> Iterator[None]:
+    """Dagster's, which starts the nights: nobody who reads needs it."""
+    daemon = shop.start("dagster-daemon")
+    try:
+        threading.Event().wait(5 * shop.dice.random())
+        kill(daemon.pid)
+        yield
+    finally:
+        daemon.stop()
+
+
+@contextmanager
+def full_disk(shop: Shop) -> Iterator[None]:
+    """Nothing more can be written where both stores have their data; one that ends of it is started again after."""
+    filler = shop.folder / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(65_536))
+    try:
+        yield
+    finally:
+        filler.unlink()
+        for name, server in (("redis", shop.valkey), ("postgres", shop.postgres)):
+            if server.failure() is not None:
+                restart(shop, name)
 
 
 def soak(seconds: float) -> Fault:
@@ -278,7 +349,7 @@ def _servers() -> Iterator[Case]:
 
 
 CASES = (
-    Case("nothing", nothing, usual=True, publishes=True),
+    Case("nothing", nothing, publishes=True),
     *_network(),
     *_servers(),
     Case("redis: full", full_redis),
@@ -287,9 +358,14 @@ CASES = (
     Case("redis: wrong password", wrong_redis_password),
     Case("postgres: wrong password", wrong_postgres_password),
     Case("redis: restarted from an older file", older_redis),
+    Case("postgres: clock 1 h ahead", clock(1)),
+    Case("postgres: clock 1 h behind", clock(-1)),
     Case("API: killed", killed_api, ends_api=True),
     Case("publisher: killed", killed_publisher),
+    Case("daemon: killed", killed_daemon),
+    Case("ingest: killed", killed_ingest),
     Case("2,000 idle connections", crowd(2_000, slow=False), publishes=True),
     Case("200 slow connections", crowd(200, slow=True), publishes=True),
     Case("soak: publishes, wishes, resets", soak(0.6 * ROUNDS)),
 )
+FULL_DISK = Case("redis and postgres: disk full", full_disk)

@@ -63,8 +63,10 @@ def everybody(stores: Stores) -> dict[str, str]:
 class Shop:
     """``stores`` are reached directly, the API reaches them through the doors."""
 
-    def __init__(self, home: Home, postgres: Postgres, older: OlderFile, fronts: tuple[Door, Door]) -> None:
-        self.home, self.postgres, self.older = home, postgres, older
+    def __init__(
+        self, home: Home, folder: Path, postgres: Postgres, older: OlderFile, fronts: tuple[Door, Door]
+    ) -> None:
+        self.home, self.folder, self.postgres, self.older = home, folder, postgres, older
         self.valkey = older.valkey
         self.postgres_door, self.redis_door = fronts
         self.port = free_port()
@@ -73,8 +75,9 @@ class Shop:
         self._numbers = itertools.count(1)
         self._going = itertools.cycle(GOING)
         self.published = ""  # label of the last publish
+        self.rows_sent = self.rows_lost = 0  # of event files
         self._bearer = token(self.stores, "writes")
-        self.api = self._start_api()
+        self.api = self.start("api")
 
     @property
     def stores(self) -> Stores:
@@ -95,7 +98,8 @@ class Shop:
 
     # The API.
 
-    def _start_api(self) -> Child:
+    def start(self, name: str) -> Child:
+        """One of `up.PROGRAMS`, as `recsys up` starts it; it reaches the stores through the doors."""
         seen = {
             "RECSYS_POSTGRES_URL": _through(self.stores.postgres_url, self.postgres_door),
             "RECSYS_REDIS_URL": _through(self.stores.redis_url, self.redis_door),
@@ -103,14 +107,14 @@ class Shop:
         settings = load_settings(self.stores.environment | UNLIMITED | seen | {"RECSYS_API_PORT": str(self.port)})
         with servers(settings, self.home) as found:
             environment = platform_environment(settings, self.home, found) | UNLIMITED
-        (wanted,) = (one for one in up._services(settings, self.home, environment) if one.program.name == "api")
+        (wanted,) = (one for one in up._services(settings, self.home, environment) if one.program.name == name)
         return Child(wanted.program)
 
     def restart_api(self) -> None:
         """It is killed, and another one is started in its place, which may not answer yet."""
         kill(self.api.pid)
         self.api.stop()
-        self.api = self._start_api()
+        self.api = self.start("api")
 
     def close(self) -> None:
         self.api.stop()
@@ -177,11 +181,12 @@ class Shop:
             thread.join()
 
     def lost(self) -> int:
-        """Accepted wishes that do not hold, or of which something is left, in the stores as they are now."""
+        """Accepted wishes that do not hold, or of which something is left in the stores now; rows that did not land."""
         marks = self.stores.suppressions.marks()
         mark = {user: self.home.keys.mark(self.stores.key(user)) for user in self.gone}
         keys = self.stores.redis()
-        return sum(one not in marks or any(f":list:{one}" in key for key in keys) for one in mark.values())
+        left = [one for one in mark.values() if one not in marks or any(f":list:{one}" in key for key in keys)]
+        return len(left) + self.rows_lost
 
 
 def _through(url: str, front: Door) -> str:
@@ -200,7 +205,7 @@ def open_shop(home: Home, folder: Path) -> Iterator[Shop]:
         stack.callback(older.valkey.stop)
         older.valkey.start()
         fronts = [stack.enter_context(door(url))[0] for url in (postgres.url("postgres"), older.valkey.url)]
-        shop = Shop(home, postgres, older, (fronts[0], fronts[1]))
+        shop = Shop(home, folder, postgres, older, (fronts[0], fronts[1]))
         stack.callback(shop.close)
         shop.publish()
         shop.await_api()

@@ -4,12 +4,15 @@ A handful of faults of two seconds in the usual tests; `make chaos` sets CHAOS_R
 soak. The table is printed at the end (`rows.table`).
 """
 
-from collections.abc import Iterator
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from recsys_assets.settings import init_home, load_settings
-from recsys_assets_tests.chaos.faults import CASES, CHAOS, ROUNDS, Case
+from recsys_assets.settings import Home, init_home, load_settings
+from recsys_assets_tests.chaos.faults import CASES, CHAOS, FULL_DISK, ROUNDS, Case
 from recsys_assets_tests.chaos.reading import Reader
 from recsys_assets_tests.chaos.rows import NAME, Row
 from recsys_assets_tests.chaos.shop import STAYING, Shop, open_shop
@@ -19,24 +22,48 @@ TRIALS, SECONDS, RATE = max(1, ROUNDS // 300), 5.0 if CHAOS else 2.0, 200 if CHA
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    folder = tmp_path_factory.mktemp("chaos")
-    home = init_home(
-        load_settings({"RECSYS_HOME": str(folder / "home")}), first_day=DAY, time_zone="UTC", currency="EUR"
-    )
-    with open_shop(home, folder) as made:
+def make_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Home]:
+    """A home with all defaults, at every call."""
+
+    def make() -> Home:
+        settings = load_settings({"RECSYS_HOME": str(tmp_path_factory.mktemp("chaos") / "home")})
+        return init_home(settings, first_day=DAY, time_zone="UTC", currency="EUR")
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, make_home: Callable[[], Home]) -> Iterator[Shop]:
+    with open_shop(make_home(), tmp_path_factory.mktemp("stores")) as made:
         yield made
 
 
 @pytest.mark.parametrize("case", [one for one in CASES if CHAOS or one.usual], ids=lambda one: one.name)
 def test_readers(case: Case, shop: Shop, request: pytest.FixtureRequest) -> None:
+    judge(case, shop, request.node)
+
+
+@pytest.mark.skipif(
+    not CHAOS or os.geteuid() != 0, reason="a small disk can be had by root alone; `make chaos` fills it"
+)
+def test_a_full_disk(make_home: Callable[[], Home], tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "none", str(tmp_path)], check=True)
+    try:
+        with open_shop(make_home(), tmp_path) as shop:
+            judge(FULL_DISK, shop, request.node)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def judge(case: Case, shop: Shop, node: pytest.Item) -> None:
+    """All trials of a case; its row goes to the table whatever comes."""
     row = Row(fault=case.name)
     examples: list[str] = []
     try:
         for _ in range(TRIALS):
             examples += trial(case, shop, row)
     finally:
-        request.node.user_properties.append((NAME, row.to_report()))
+        node.user_properties.append((NAME, row.to_report()))
     assert (row.lost, row.mixed, row.resurrected) == (0, 0, 0), examples
 
 
