@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 
@@ -227,18 +227,17 @@ def children(pid: int) -> list[int]:
 
 
 def tell(pid: int, number: signal.Signals) -> None:
-    """Sends a signal to a process and to all that it has started."""
-    for one in children(pid):
-        try:
+    """Sends a signal to a process, then to all that it has started."""
+    os.kill(pid, number)
+    for one in children(pid)[1:]:
+        with suppress(ProcessLookupError):
             os.kill(one, number)
-        except ProcessLookupError:
-            continue
 
 
 def kill(pid: int) -> None:
     """SIGKILL to a process and all that it has started; returns when they are gone."""
+    tell(pid, signal.SIGSTOP)  # so that it starts nothing meanwhile
     family = children(pid)
-    for one in family:
-        if born(one) is not None:
-            os.kill(one, signal.SIGKILL)
+    for one in reversed(family):
+        os.kill(one, signal.SIGKILL)
     assert wait_until(lambda: all(born(one) is None for one in family), 30)

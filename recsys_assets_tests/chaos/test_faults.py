@@ -18,7 +18,7 @@ from recsys_assets_tests.chaos.rows import NAME, Row
 from recsys_assets_tests.chaos.shop import STAYING, Shop, open_shop
 from recsys_assets_tests.published import DAY
 
-TRIALS, SECONDS, RATE = max(1, ROUNDS // 300), 5.0 if CHAOS else 2.0, 200 if CHAOS else 50
+TRIALS, SECONDS, RATE = max(1, ROUNDS // 300), 5.0 if CHAOS else 2.0, 100 if CHAOS else 50
 
 
 @pytest.fixture(scope="module")
