@@ -62,7 +62,11 @@ class Reader:
 
     def pass_time(self, seconds: float) -> None:
         """Returns when the reads of so many seconds have begun."""
-        until = self.begun + int(seconds * self._rate)
+        self.pass_reads(int(seconds * self._rate))
+
+    def pass_reads(self, number: int) -> None:
+        """Returns when so many more have begun."""
+        until = self.begun + number
         while self.begun < until and self._thread.is_alive():
             threading.Event().wait(0.02)
 
