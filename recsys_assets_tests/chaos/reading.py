@@ -79,6 +79,11 @@ class Reader:
         """How many answers, up to the last one, were people's own lists as they are to be since `expect`."""
         return self._healthy
 
+    def note(self, what: str) -> None:
+        """One more example, of a few."""
+        if len(self.examples) < 5:
+            self.examples.append(what)
+
     async def _run(self) -> None:
         due = perf_counter()
         async with asyncio.TaskGroup() as reads:
@@ -135,10 +140,10 @@ class Reader:
         suppressed, own, label = self._gone.get(person, began) < began, False, ""
         if status == 0:
             counts.unanswered += 1
-            self._note(f"no answer after {ms:.0f} ms")
+            self.note(f"no answer after {ms:.0f} ms")
         elif status != 200:
             counts.refused += 1
-            self._note(f"{status} after {ms:.0f} ms: {body[:200]!r}")
+            self.note(f"{status} after {ms:.0f} ms: {body[:200]!r}")
         else:
             answer = json.loads(body)
             shown = [product["id"] for product in answer["products"]]
@@ -146,13 +151,9 @@ class Reader:
             whole = shown == products(label, person if own else POPULAR) and answer["fallback"] in (None, POPULAR)
             if not whole or self._labels.setdefault(answer["generation"], label) != label:
                 counts.mixed += 1
-                self._note(f"mixed for {person}: {body[:300]!r}")
+                self.note(f"mixed for {person}: {body[:300]!r}")
             if own and suppressed:
                 counts.resurrected += 1
-                self._note(f"{person} is gone for {began - self._gone[person]:.2f} s, and is shown {label}")
+                self.note(f"{person} is gone for {began - self._gone[person]:.2f} s, and is shown {label}")
         if began > self._since and person not in self._gone:
             self._healthy = self._healthy + 1 if own and label == self._wanted else 0
-
-    def _note(self, what: str) -> None:
-        if len(self.examples) < 5:
-            self.examples.append(what)

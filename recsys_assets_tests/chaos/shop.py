@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import httpx
+import psycopg
 
 from recsys_assets.errors import RefusedError, StoreError
 from recsys_assets.local import up
@@ -123,13 +125,13 @@ class Shop:
         """One that may write."""
         return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, headers=self._bearer)
 
-    def health(self) -> str:
-        """What the API says of itself; "no answer" where it says nothing."""
+    def health(self) -> dict[str, Any]:
+        """What the API says of itself; nothing where it does not answer."""
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/health", timeout=2)
+            found: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/health", timeout=2).json()
         except httpx.TransportError:
-            return "no answer"
-        return str(answer.json()["status"])
+            return {"status": "no answer"}
+        return found
 
     def heal(self, reader: Reader) -> float | None:
         """Seconds until readers are shown their own newest lists and the API says that all is well; None: never."""
@@ -137,13 +139,16 @@ class Shop:
         reader.expect(self.published)
 
         def healed() -> bool:
-            return reader.in_a_row >= HEALTHY_READS and self.health() == "ok"
+            return reader.in_a_row >= HEALTHY_READS and self.health()["status"] == "ok"
 
-        return perf_counter() - began if wait_until(healed, HEAL_SECONDS) else None
+        if wait_until(healed, HEAL_SECONDS):
+            return perf_counter() - began
+        reader.note(f"not healed: {self.health()}, {reader.in_a_row} own lists in a row, log:\n{self.api.tail()}")
+        return None
 
     def await_api(self) -> None:
         """Raises AssertionError where it does not answer, from both stores."""
-        assert wait_until(lambda: self.health() == "ok", START_SECONDS), self.api.tail()
+        assert wait_until(lambda: self.health()["status"] == "ok", START_SECONDS), self.api.tail()
 
     # Wishes.
 
@@ -155,7 +160,7 @@ class Shop:
                 accepted = client.delete(f"/api/users/{user}").status_code == 202
             else:
                 accepted = bool(self.stores.suppressions.forget(self.stores.key(user)).receipt)
-        except (httpx.TransportError, StoreError, RefusedError):
+        except (httpx.TransportError, psycopg.Error, RefusedError, StoreError):
             accepted = False
         if accepted:
             self.gone.setdefault(user, perf_counter())
