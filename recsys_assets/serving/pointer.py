@@ -1,5 +1,6 @@
 """Which generation is live, what has changed since, and the popular lists that each process keeps."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -96,14 +97,38 @@ async def fetch(
         StoreFailedError: Postgres has not answered within ``seconds``, or of those that are shared.
     """
     text = query(name).encode()
-    async with asking(seconds):
+    async with asking(seconds) as waiting:
+        until = waiting.when()
+        assert until is not None
+        task = asyncio.create_task(_rows(pool, text, values, until))
+        _talks.add(task)
+        task.add_done_callback(_talked)
         try:
-            async with pool.connection() as connection:
-                return await (await connection.execute(text, values)).fetchall()
+            return await asyncio.shield(task)
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
             if older is None:
                 raise
             return older
+
+
+_talks: set[asyncio.Task[Rows]] = set()  # nothing else may hold those that nobody waits for any more
+
+
+def _talked(task: asyncio.Task[Rows]) -> None:
+    _talks.discard(task)
+    if not task.cancelled():
+        task.exception()  # asyncio would log one that nobody has looked at
+
+
+async def _rows(pool: Pool, text: bytes, values: dict[str, Any] | None, until: float) -> Rows:
+    """All rows of a query, or an error by ``until`` (the loop's time).
+
+    To be run as a task that nobody cancels: a pool that is left in the middle of handing a connection out or taking it
+    back loses it for good, and after eight of them every query waits in vain.
+    """
+    rest = max(0.0, until - asyncio.get_running_loop().time())
+    async with pool.connection(timeout=rest) as connection, asyncio.timeout_at(until):
+        return await (await connection.execute(text, values)).fetchall()
 
 
 def by_category(text: str | bytes | None) -> dict[str, list[Product]]:

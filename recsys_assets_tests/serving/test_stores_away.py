@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import threading
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 
 from recsys_assets.local.postgres import Postgres
 from recsys_assets.local.valkey import Valkey
+from recsys_assets.serving import pointer
+from recsys_assets.serving.asking import StoreFailedError
+from recsys_assets.serving.pointer import Pool, fetch, make_pool
 from recsys_assets.serving.state import State
 from recsys_assets.settings import Home
 from recsys_assets.stores import suppressions
@@ -120,3 +124,27 @@ def test_it_stops_although_a_cancellation_was_swallowed(stores: Stores, monkeypa
         assert client.get("/api/v1/health").status_code == 200
         monkeypatch.setattr(State, "look", swallow)
         assert began.wait(30)
+
+
+def test_reads_that_are_given_up_leave_the_pool_whole(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which a pool whose handing out or taking back is cancelled does not stay."""
+    monkeypatch.setattr(pointer, "query", lambda _: "SELECT pg_sleep(%(seconds)s)")
+    dice = random.Random(1)
+
+    async def give_up(pool: Pool) -> None:
+        with contextlib.suppress(StoreFailedError):
+            await fetch(pool, "", {"seconds": 0.03 * dice.random()}, seconds=0.05 * dice.random())
+
+    async def run() -> dict[str, int]:
+        async with make_pool(stores.postgres_url) as pool:
+            for _ in range(20):
+                await asyncio.gather(*(give_up(pool) for _ in range(60)))
+            for _ in range(200):  # what was given up ends, and new connections take the place of those that were ended
+                found = pool.get_stats()
+                if found["pool_available"] == found["pool_size"]:
+                    break
+                await asyncio.sleep(0.05)
+            return found
+
+    found = asyncio.run(run())
+    assert found["pool_available"] == found["pool_size"] > 0
