@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import uvloop
 
 from recsys_assets.local.postgres import Postgres
 from recsys_assets.local.valkey import Valkey
@@ -146,5 +147,5 @@ def test_reads_that_are_given_up_leave_the_pool_whole(stores: Stores, monkeypatc
                 await asyncio.sleep(0.05)
             return found
 
-    found = asyncio.run(run())
+    found = uvloop.run(run())
     assert found["pool_available"] == found["pool_size"] > 0
