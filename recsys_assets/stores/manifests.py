@@ -34,7 +34,7 @@ class Form:
 def form_of(file: BinaryIO, rows: int) -> Form:
     """The form of a file that is open."""
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
     return Form(rows, file.seek(0, 2), digest)
 
 
@@ -138,7 +138,7 @@ class Manifests:
     def _digest(self, one: Found) -> str | None:
         try:
             with self._files.open(one.name) as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+                return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
         except FileNotFoundError:
             return None
 

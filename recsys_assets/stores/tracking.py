@@ -314,9 +314,9 @@ class Tracking:
         freed = 0
         for one in found:
             # Never outside of our own folder, whatever the database says.
-            ours = one.folder.is_relative_to(self._artifacts) and one.folder.is_dir()
+            inside = one.folder.is_relative_to(self._artifacts) and one.folder.is_dir()
             kept = one.data_day in days or one.version in named or one.run_id in theirs
-            if keep_days and ours and not kept:
+            if keep_days and inside and not kept:
                 freed += sum(file.stat().st_size for file in one.folder.rglob("*") if file.is_file())
                 shutil.rmtree(one.folder)
         return freed
