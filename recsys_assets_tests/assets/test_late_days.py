@@ -80,6 +80,8 @@ def test_a_night_redoes_late_days_names_older_ones_and_drops_the_oldest(
         assert lake.days(LANDING_CATALOG), "what is still sold has no age"
         root = Path(shop.home.lake_url)
         made = {str(folder.relative_to(root)) for folder in root.glob("models/*")}
-        standing = {"models", "deliveries", "tombstones", "sweeps", "reference", *retention.STANDING}
+        # Manifests go with the parts that they are of.
+        standing = {"models", "deliveries", "tombstones", "sweeps", "reference", "manifests", *retention.STANDING}
+        assert {day.name for day in (root / "manifests/lists").iterdir()} == {str(LAST)}
         made |= {folder.name for folder in root.iterdir()} - standing
         assert made <= set(retention.KEPT)
