@@ -82,7 +82,8 @@ def leaks(
 def _other_catalog(held: Holdout, catalog: pl.DataFrame, window: Window) -> list[str]:
     """Products that may be listed against the catalogue of the cut-off, or may not though it offers them."""
     products = held.train.product_ids
-    offered = np.isin(products, catalog.filter(pl.col("not_recommendable").is_null())["product_id"].to_numpy())
+    listed = catalog.filter(pl.col("not_recommendable").is_null())["product_id"].to_numpy()
+    offered = np.isin(products, listed.astype(np.str_))  # of objects it would compare each with each
     found = []
     for which, said in (
         (held.listable & ~offered, "may be listed and are not offered by"),
