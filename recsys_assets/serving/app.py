@@ -79,7 +79,7 @@ def create(settings: Settings | None = None, now: Callable[[], float] = time.mon
             await pool.close()
             raise state.refused
         _log.info("started", serving=state.live is not None, postgres=state.postgres, redis=state.redis)
-        watching = asyncio.create_task(_watch(state, pool, starts))
+        watching = asyncio.create_task(_watch(state, pool, starts, reader))
         try:
             with draining(state, settings.api_drain):
                 yield
@@ -112,14 +112,17 @@ def create(settings: Settings | None = None, now: Callable[[], float] = time.mon
     return app
 
 
-async def _watch(state: State, pool: Pool, starts: Starts) -> None:
-    """Looks at the stores every second, whatever happens."""
+async def _watch(state: State, pool: Pool, starts: Starts, reader: Reader) -> None:
+    """Looks at the stores every second, whatever happens; reads try at once what has come back."""
     # A client that meets a cancellation and its own timeout at once may report the timeout alone: the word to stop
     # must not hang on the cancellation. Nor must anything else end this: who no longer looks takes revoked tokens.
     while not state.stopping:
         try:
             await asyncio.sleep(POINTER_SECONDS)
             await state.look(pool, starts)
+            for breaker, answers in ((reader.redis, state.redis), (reader.postgres, state.postgres)):
+                if answers:
+                    breaker.seen()
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) and task.cancelling():
                 raise

@@ -101,6 +101,10 @@ class Breaker:
         self._until = now + REST_SECONDS
         return True
 
+    def seen(self) -> None:
+        """The watch has met the store: the next read tries it, and does not wait until it has rested."""
+        self._until = 0.0
+
     @property
     def patience(self) -> float:
         """Seconds after which an answer is late."""
@@ -185,10 +189,13 @@ async def ask_either(
     The second is asked where the first has failed, knows nothing (None), or is late. Then both are asked, the answer
     that comes first is taken, and a first store that comes second has failed.
     """
+    if first.failing and first.admits():
+        for answered in asyncio.as_completed([_aside(ask(second, read)), _aside(_probe(first, talk, made))]):
+            if (found := await answered) is not None:
+                return found
+        return None
     if left() < PATIENCE_SECONDS or first.failing:
-        probing = _aside(_probe(first, talk, made)) if first.failing and first.admits() else None
-        found = await ask(second, read)
-        return await probing if found is None and probing else found
+        return await ask(second, read)
     loop = asyncio.get_running_loop()
     began, found = loop.time(), None
     other: asyncio.Task[Read | None] | None = None

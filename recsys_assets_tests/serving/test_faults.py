@@ -288,6 +288,18 @@ def test_who_is_late_is_overtaken_and_left_alone_but_for_one_in_a_while() -> Non
     asyncio.run(story())
 
 
+def test_a_store_that_is_back_answers_though_the_other_one_hangs() -> None:
+    async def story() -> None:
+        two = Two()
+        await two.ask(second="b")
+        two.first.seen()
+        del two.says["second"]
+        async with asyncio.timeout(30):
+            assert await two.ask(first="a") == "a"
+
+    asyncio.run(story())
+
+
 def test_one_probe_at_a_time() -> None:
     async def story() -> None:
         breaker = Breaker("a")

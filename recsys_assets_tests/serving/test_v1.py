@@ -295,8 +295,6 @@ def test_similar_and_popular_without_one_store_and_without_both(stores: Stores) 
         assert client.get("/api/v1/items/popular").json()["popular_items"] == expected[1]
         redis.open()
         await_health(client, postgres="away", redis="ok")
-        # A store that has failed is tried twice a second.
-        assert wait_until(lambda: client.get("/api/v1/items/a/similar").status_code == 200, 10)
         assert both() == expected
         refused(client.get("/api/v1/items/nothing/similar"), 404)
 
