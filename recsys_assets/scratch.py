@@ -13,7 +13,8 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +24,7 @@ TEMPORARY = ".recsys-tmp-"
 _LOCK = ".lock"
 _OLD = re.compile(r"\.\d{1,9}\.tmp$")  # <file>.<process>.tmp
 _DAY_SECONDS = 86_400
+_AT_ONCE = 16
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 
 
@@ -160,22 +162,44 @@ def write_private(path: Path, content: str | bytes, root: Path | None = None) ->
 
 def settle(made: Path, path: Path) -> None:
     """Gives a finished file or folder its name, once it is on the disk; the name is on the disk then, too."""
-    _sync(made)
-    make_folder(path.parent)
-    made.replace(path)
-    _sync(path.parent)
+    settle_all({path: made})
+
+
+def settle_all(made: Mapping[Path, Path]) -> None:
+    """Gives finished files or folders (values) their names (keys), once all of them are on the disk."""
+    _sync(made.values())
+    folders = {path.parent for path in made}
+    changed = [above for folder in folders for above in _make(folder)]
+    for path, finished in made.items():
+        finished.replace(path)
+    _sync({*folders, *changed})
 
 
 def make_folder(folder: Path) -> None:
     """Makes a folder and those above it where they are missing, for their owner alone."""
+    _sync(_make(folder))
+
+
+def _make(folder: Path) -> list[Path]:
+    """As `make_folder`; the folders in which one was made, which are not yet on the disk."""
     if folder.is_dir():
-        return
-    make_folder(folder.parent)
+        return []
+    changed = _make(folder.parent)
     folder.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
-    _sync(folder.parent)
+    return [*changed, folder.parent]
 
 
-def _sync(path: Path) -> None:
+def _sync(paths: Collection[Path]) -> None:
+    """Many at once: the disk brings what waits together out together."""
+    if len(paths) == 1:
+        _sync_one(*paths)
+    elif paths:
+        with ThreadPoolExecutor(min(_AT_ONCE, len(paths))) as pool:
+            for done in [pool.submit(_sync_one, path) for path in paths]:
+                done.result()
+
+
+def _sync_one(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recsys_assets.errors import RefusedError, SettingsError
-from recsys_assets.scratch import beside, clear, clear_below, create, replacing, scratch, settle, write_out
+from recsys_assets.scratch import beside, clear, clear_below, create, replacing, scratch, settle_all, write_out
 
 WRITER = """
 import sys
@@ -118,16 +118,17 @@ def test_a_link_that_looks_like_a_scratch_folder_is_not_followed(tmp_path: Path)
     assert (tmp_path / "precious/deep").is_dir()
 
 
-def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[tuple[str, bool]] = []
-    fsync, path = os.fsync, tmp_path / "table/part"
+def test_files_are_on_the_disk_before_any_of_them_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[tuple[str, int]] = set()
+    fsync, paths = os.fsync, [tmp_path / "table" / str(day) / "part" for day in range(3)]
 
     def told(handle: int) -> None:
-        synced.append((Path(f"/proc/self/fd/{handle}").readlink().name, path.exists()))
+        synced.add((Path(f"/proc/self/fd/{handle}").readlink().name, sum(path.exists() for path in paths)))
         fsync(handle)
 
     with scratch(tmp_path) as folder:
-        made = create(folder / "made")
+        made = {path: create(folder / f"made {path.parent.name}") for path in paths}
         monkeypatch.setattr(os, "fsync", told)
-        settle(made, path)
-    assert synced == [("made", False), (tmp_path.name, False), ("table", True)]
+        settle_all(made)
+    folders = (tmp_path.name, "table", "0", "1", "2")
+    assert synced == {*((f"made {day}", 0) for day in range(3)), *((name, 3) for name in folders)}

@@ -310,8 +310,8 @@ class _Job:
         """One part per day; ``landed`` is ordered by day, so that each is a slice."""
         days = landed["event_date"]
         starts = [*days.rle().struct.field("len").cum_sum().shift(1, fill_value=0), landed.height]
-        for start, end in pairwise(starts):
-            self.lake.write(table, days[start], landed.slice(start, end - start), part=file_id)
+        parts = {days[start]: landed.slice(start, end - start) for start, end in pairwise(starts)}
+        self.lake.write_each(table, parts, part=file_id)
 
     def _judge(self, report: FileReport, landed: pl.DataFrame, replaced: list[Delivery]) -> FileReport:
         """``report`` with what becomes of the rows, beside those of all deliveries but the ``replaced`` ones."""

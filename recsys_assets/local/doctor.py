@@ -188,7 +188,7 @@ def _whole(home: Home) -> Iterator[Finding]:
 
 def _lake(home: Home) -> Iterator[Finding]:
     there, name = place(home.lake_url), f"doctor/{os.getpid()}"
-    there.write(name, lambda file: file.write(b"recsys doctor"))
+    there.write({name: lambda file: file.write(b"recsys doctor")})
     try:
         whole = there.read(name) == b"recsys doctor"
     finally:

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from recsys_assets.logic.returns import LINE, purchases_after_returns, share
+from recsys_assets.logic.returns import LINE, ordered, purchases_after_returns, share
 from recsys_assets.logic.returns import PAIR as _PAIR
 from recsys_assets.tables import INTERACTIONS, MICROS
 from recsys_assets.tuning import EventWeights, Tuning
@@ -49,10 +49,17 @@ def purchase_days(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tuni
         tuning: ``window_days`` is read.
 
     Returns:
-        ``person_key``, ``product_id``, ``event_date``.
+        ``person_key`` and ``product_id`` (both as `ordered`), ``event_date``.
     """
-    kept = purchases_after_returns(_window(events, as_of, tuning)).filter(pl.col("_kept") > 0)
-    return kept.select(*_PAIR, "event_date").unique().sort(*_PAIR, "event_date")
+    lines = _window(events, as_of, tuning)
+    bought = lines.filter(pl.col("event_type") == "purchase")
+    # Orders are looked at one by one where something came back, which is nowhere in many shops.
+    returned = lines.filter(pl.col("event_type") == "return").select(_PAIR).unique()
+    kept = purchases_after_returns(lines.join(returned, on=_PAIR, how="semi")).filter(pl.col("_kept") > 0)
+    days = pl.concat(
+        [bought.join(returned, on=_PAIR, how="anti").select(*_PAIR, "event_date"), kept.select(*_PAIR, "event_date")]
+    )
+    return ordered(days, _PAIR).unique().sort(*_PAIR, "event_date")
 
 
 def _window(events: pl.DataFrame | pl.LazyFrame, as_of: date, tuning: Tuning) -> pl.DataFrame:

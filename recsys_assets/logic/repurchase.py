@@ -79,9 +79,10 @@ def repurchase_cycles(
 def _lengths(days: pl.DataFrame, as_of: date) -> pl.DataFrame:
     """One row per product and length in days: how many intervals of that length ended, and how many were cut off."""
     pair = ["person_key", "product_id"]
-    following = pl.col("event_date").shift(-1).over(pair)
+    again = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in pair).fill_null(value=False)
+    following = pl.when(again).then(pl.col("event_date").shift(-1)).otherwise(as_of)
     return (
-        days.with_columns(following.is_not_null().alias("_again"), following.fill_null(as_of).alias("_until"))
+        days.with_columns(again.alias("_again"), following.alias("_until"))
         .with_columns((pl.col("_until") - pl.col("event_date")).dt.total_days().alias("_days"))
         .filter(pl.col("_days") > 0)
         .group_by("product_id", "_days")
@@ -89,6 +90,7 @@ def _lengths(days: pl.DataFrame, as_of: date) -> pl.DataFrame:
             pl.col("_again").sum().cast(pl.Int64).alias("_ended"),
             (~pl.col("_again")).sum().cast(pl.Int64).alias("_cut"),
         )
+        .with_columns(pl.col("product_id").cast(pl.String))
     )
 
 
@@ -128,19 +130,19 @@ def _mean_days(indptr: Counts, days: Counts, ended: Counts, cut: Counts) -> npt.
 def _mean(days: Counts, ended: Counts, cut: Counts) -> float:
     logs = np.log(days.astype(np.float64))
     seen, open_ended = ended.astype(np.float64), cut.astype(np.float64)
-    shape, scale = _weibull(logs, seen, open_ended)
+    shape, scale = _weibull(logs, seen, open_ended, 1.0)
     everybody = _likelihood(logs, seen, open_ended, shape, scale, 1.0)
     mean = _mean_of(shape, scale)
     if open_ended.sum() == 0:
         return mean
     # Expectation maximisation: what share of each cut-off interval belongs to somebody who will come back.
     share = seen.sum() / (seen.sum() + open_ended.sum())
-    shape, scale = _weibull(logs, seen, 0 * open_ended)
+    shape, scale = _weibull(logs, seen, 0 * open_ended, shape)
     last = 0.0
     for _ in range(_ROUNDS):
         waiting = share * np.exp(-np.exp(shape * (logs - scale)))
         expected = open_ended * waiting / np.maximum(1 - share + waiting, _TINY)
-        shape, scale = _weibull(logs, seen, expected)
+        shape, scale = _weibull(logs, seen, expected, shape)
         share = (seen.sum() + expected.sum()) / (seen.sum() + open_ended.sum())
         now = _mean_of(shape, scale)
         if abs(now - last) < _CLOSE * now:
@@ -165,32 +167,45 @@ def _late(days: Counts, seen: Fractions, censored: Fractions) -> float:
 
 
 @compiled
-def _weibull(logs: Fractions, seen: Fractions, censored: Fractions) -> tuple[float, float]:
-    """Shape and logarithm of the scale: the root of the likelihood's slope by shape, which only ever rises."""
-    weights = seen + censored
+def _weibull(logs: Fractions, seen: Fractions, censored: Fractions, shape: float) -> tuple[float, float]:
+    """Shape and logarithm of the scale: the root of the likelihood's slope by shape, which only ever rises.
+
+    ``shape`` is where the search begins. A loop over the lengths: as arrays, each step would make six of them.
+    """
     events = seen.sum()
     middle = (seen * logs).sum() / events
-    top = logs[weights > 0].max()
-    below = np.minimum(logs - top, 0.0)  # what weighs nothing may lie above, and would overflow
+    top = logs[seen + censored > 0].max()
     low, high = _FLATTEST, _STEEPEST
-    shape = 1.0
+    total = 0.0
     for _ in range(60):
-        powers = weights * np.exp(shape * below)
-        total = powers.sum()
-        first = (powers * logs).sum() / total
+        total, first, second = _moments(logs, seen, censored, shape, top)
         slope = first - 1 / shape - middle
         if slope > 0:
             high = shape
         else:
             low = shape
-        bend = (powers * logs * logs).sum() / total - first * first + 1 / (shape * shape)
-        step = shape - slope / bend
+        step = shape - slope / (second - first * first + 1 / (shape * shape))
         closer = step if low < step < high else (low * high) ** 0.5
         if abs(closer - shape) < 1e-9 * shape:
             break
         shape = closer
-    total = (weights * np.exp(shape * below)).sum()
+    total, _, _ = _moments(logs, seen, censored, shape, top)
     return shape, top + math.log(total / events) / shape
+
+
+@compiled
+def _moments(
+    logs: Fractions, seen: Fractions, censored: Fractions, shape: float, top: float
+) -> tuple[float, float, float]:
+    """Sum of the weights of powers, and the weighted mean and mean square of the logarithms."""
+    total, first, second = 0.0, 0.0, 0.0
+    for place in range(len(logs)):
+        # What weighs nothing may lie above the top, and would overflow.
+        power = (seen[place] + censored[place]) * math.exp(shape * min(logs[place] - top, 0.0))
+        total += power
+        first += power * logs[place]
+        second += power * logs[place] * logs[place]
+    return total, first / total, second / total
 
 
 @compiled

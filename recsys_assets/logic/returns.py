@@ -18,6 +18,8 @@ is unknown. An unknown price (missing, or an outlier) is no price of 0: it is co
 The auditor (`logic.audit`) has these rules in code of its own.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -34,6 +36,12 @@ def order_name() -> pl.Expr:
     return pl.coalesce(
         pl.concat_str(pl.lit("order "), "order_id"), pl.concat_str(pl.lit("day "), pl.col("event_date").cast(pl.String))
     )
+
+
+def ordered(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """``frame`` with columns of text as enumerations in the text's order: grouped and sorted as fast as numbers."""
+    kinds = {name: pl.Enum(frame[name].drop_nulls().unique().sort()) for name in names}
+    return frame.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items())
 
 
 def share(total: pl.Expr, part: pl.Expr, whole: pl.Expr) -> pl.Expr:
@@ -62,8 +70,12 @@ def purchases_after_returns(lines: pl.DataFrame) -> pl.DataFrame:
         its own; ``_returned_date``, on which the last unit came back, else null. Ordered by person, product and time.
     """
     price, kind = pl.col("unit_price_micros"), pl.col("event_type")
-    sold = lines.filter(kind.is_in(["purchase", "return"])).with_columns(
-        pl.col("quantity").abs().fill_null(1).clip(lower_bound=1).alias("units"), order_name().alias("_order")
+    names = (*PAIR, "_order")
+    sold = ordered(
+        lines.filter(kind.is_in(["purchase", "return"])).with_columns(
+            pl.col("quantity").abs().fill_null(1).clip(lower_bound=1).alias("units"), order_name().alias("_order")
+        ),
+        names,
     )
     bought = (
         sold.filter(kind == "purchase")
@@ -83,6 +95,7 @@ def purchases_after_returns(lines: pl.DataFrame) -> pl.DataFrame:
     paid = spend - share(spend, pl.min_horizontal(priced, units - pl.Series(unpriced)), priced)
     gone = pl.when(kept == 0).then(pl.Series(emptied, dtype=pl.Int32).cast(pl.Date))
     return bought.with_columns(
+        pl.col(names).cast(pl.String),
         kept.alias("_kept"),
         pl.min_horizontal(priced, kept).alias("_kept_priced"),
         share(spend, pl.min_horizontal(priced, kept), priced).alias("_kept_micros"),

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SETTING = "RECSYS_LAKE_URL"
 S3 = "s3://"
 FILE = "_file"  # the column of `Files.columns` that names the file
-_AT_ONCE = 16  # small reads that wait for a distant server together
+_AT_ONCE = 16  # requests that wait for a distant server together
 # What polars is told beside the AWS_ variables, which it reads itself. http is refused unless it is allowed, and the
 # endpoint's own URL says which of both it is; eight retries would keep a person waiting for half a minute.
 _POLARS_OPTIONS = {"aws_allow_http": "true", "max_retries": 2}
@@ -46,6 +46,9 @@ _NEVER = {
     "expiredtoken": "the session token has expired",
     "permanentredirect": "the bucket is in another region",
 }
+
+
+Put = Callable[[BinaryIO], object]  # writes a file's content
 
 
 class Found(NamedTuple):
@@ -83,8 +86,8 @@ class Files(Protocol):
         """Contents of many small files, as `read`."""
         ...
 
-    def write(self, name: str, put: Callable[[BinaryIO], object]) -> None:
-        """Replaces one file by what ``put`` writes."""
+    def write(self, puts: Mapping[str, Put], ready: Callable[[], object] = lambda: None) -> None:
+        """Replaces files by what each of ``puts`` writes; ``ready`` is called once all is written, before the first."""
         ...
 
     def scan(self, names: Sequence[str], columns: DTypes | None = None) -> pl.LazyFrame:
@@ -180,10 +183,15 @@ class Folder:
         """Contents of many files."""
         return [self.read(name) for name in names]
 
-    def write(self, name: str, put: Callable[[BinaryIO], object]) -> None:
+    def write(self, puts: Mapping[str, Put], ready: Callable[[], object] = lambda: None) -> None:
         """Written beside, brought onto the disk, then renamed."""
-        with self._usable(), scratch.replacing(self._root / name, self._root) as made, made.open("w+b") as file:
-            put(file)
+        with self._usable(), scratch.scratch(self._root) as folder:
+            made = {self._root / name: scratch.create(folder / str(place)) for place, name in enumerate(puts)}
+            for path, put in zip(made.values(), puts.values(), strict=True):
+                with path.open("w+b") as file:
+                    put(file)
+            ready()
+            scratch.settle_all(made)
 
     def scan(self, names: Sequence[str], columns: DTypes | None = None) -> pl.LazyFrame:
         """Rows of Parquet files."""
@@ -311,10 +319,19 @@ class Bucket:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(self.read, names))
 
-    def write(self, name: str, put: Callable[[BinaryIO], object]) -> None:
-        """One upload of the whole content: it is seen when it is complete, and not before."""
-        content = io.BytesIO()
-        put(content)
+    def write(self, puts: Mapping[str, Put], ready: Callable[[], object] = lambda: None) -> None:
+        """One upload of each whole content: it is seen when it is complete, and not before."""
+        contents = {name: io.BytesIO() for name in puts}
+        for name, put in puts.items():
+            put(contents[name])
+        ready()
+        with _answering():
+            _ = self._fs  # opened once, not by each thread
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for done in [pool.submit(self._upload, name, content) for name, content in contents.items()]:
+                done.result()
+
+    def _upload(self, name: str, content: io.BytesIO) -> None:
         with _answering(), self._fs.open_output_stream(f"{self._root}/{name}") as stream:
             stream.write(content.getbuffer())
 

@@ -7,7 +7,7 @@ landing tables have one per delivered file, and only the parts of deliveries tha
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -18,7 +18,7 @@ import polars as pl
 
 from recsys_assets.columns import DTypes
 from recsys_assets.errors import DamagedError, NotFoundError, TableError
-from recsys_assets.stores.files import Folder, Found, place, trouble
+from recsys_assets.stores.files import Folder, Found, Put, place, trouble
 from recsys_assets.stores.manifests import Form, Manifests, form_of
 from recsys_assets.tables import Table
 
@@ -104,21 +104,38 @@ class Lake:
         Raises:
             TableError: the frame is not of the table's columns and dtypes.
         """
-        self._write(f"{_folder(table.name, day)}/{part}{SUFFIX}", table.conform(frame))
-        return frame.height
+        return self.write_each(table, {day: frame}, part)[day]
 
-    def _write(self, name: str, frame: pl.DataFrame) -> None:
-        forms: list[Form] = []
-        with ExitStack() as others_wait:
+    def write_each(self, table: Table, frames: Mapping[date, pl.DataFrame], part: str = PART) -> dict[date, int]:
+        """Replaces one part of each of some days; returns its rows. They are on the disk after one wait for all.
 
+        Raises:
+            TableError: a frame is not of the table's columns and dtypes.
+        """
+        parts = {f"{_folder(table.name, day)}/{part}{SUFFIX}": table.conform(one) for day, one in frames.items()}
+        if parts:
+            self._write(parts)
+        return {day: frame.height for day, frame in frames.items()}
+
+    def _write(self, parts: Mapping[str, pl.DataFrame]) -> None:
+        """Replaces parts of one table, by name."""
+        forms: dict[str, Form] = {}
+
+        def written(name: str, frame: pl.DataFrame) -> Put:
             def put(file: BinaryIO) -> None:
                 frame.write_parquet(file, compression="zstd", compression_level=1)
-                forms.append(form_of(file, frame.height))
-                others_wait.enter_context(self._manifests.alone(name))
-                self._manifests.announce(name, forms[0])
+                forms[name] = form_of(file, frame.height)
 
-            self._files.write(name, put)
-            self._manifests.confirm(name, forms[0])
+            return put
+
+        with ExitStack() as others_wait:
+
+            def ready() -> None:
+                others_wait.enter_context(self._manifests.alone(next(iter(forms))))
+                self._manifests.announce(forms)
+
+            self._files.write({name: written(name, frame) for name, frame in parts.items()}, ready)
+            self._manifests.confirm(forms)
 
     def write_daily(self, table: Table, days: Sequence[date], frame: pl.DataFrame) -> dict[date, int]:
         """Replaces every one of ``days`` from a frame with ``event_date``; days without rows get an empty part.
@@ -133,7 +150,7 @@ class Lake:
         stray = sorted(map(str, set(by_day) - set(days)))
         if stray:
             raise TableError(f"table {table.name}: rows of {', '.join(stray[:3])} among the days {days[0]}–{days[-1]}")
-        return {day: self.write(table, day, by_day.get(day, table.empty())) for day in days}
+        return self.write_each(table, {day: by_day.get(day, table.empty()) for day in days})
 
     def days(self, table: Table) -> list[date]:
         """Days that have a part, or had one that is gone, in order."""
@@ -215,7 +232,7 @@ class Lake:
                 try:
                     rows = self._files.scan([one.name]).select(pl.len()).collect().item()
                     with self._manifests.alone(one.name), self._files.open(one.name) as file:
-                        self._manifests.confirm(one.name, form_of(file, rows))
+                        self._manifests.confirm({one.name: form_of(file, rows)})
                     new += 1
                 except FileNotFoundError:  # somebody has removed it just now
                     continue
@@ -241,7 +258,7 @@ class Lake:
 
     def put_bytes(self, name: str, day: date, file: str, content: bytes) -> None:
         """Replaces one file of a folder."""
-        self._files.write(f"{_folder(name, day)}/{file}", lambda out: out.write(content))
+        self._files.write({f"{_folder(name, day)}/{file}": lambda out: out.write(content)})
 
     def put_text(self, name: str, day: date, file: str, text: str) -> None:
         """Replaces one file of a folder."""
@@ -263,7 +280,7 @@ class Lake:
     def record(self, delivery: Delivery) -> None:
         """Makes the parts of one delivered file count, all at once."""
         content, name = json.dumps(asdict(delivery), indent=1, sort_keys=True).encode(), _record(delivery)
-        self._files.write(name, lambda file: file.write(content))
+        self._files.write({name: lambda file: file.write(content)})
         # A bucket tells whole seconds: written twice within one, a record may look like the one before.
         self._known = {found: known for found, known in self._known.items() if found.name != name}
 
@@ -320,13 +337,13 @@ class Lake:
 
     def begin_sweep(self) -> int:
         """The time of the lake's own place, nanoseconds since 1970."""
-        self._files.write(f"{SWEEPS}/begun.json", lambda file: file.write(b"{}"))
+        self._files.write({f"{SWEEPS}/begun.json": lambda file: file.write(b"{}")})
         return next(found.modified_ns for found in self._files.find(SWEEPS) if found.name.endswith("/begun.json"))
 
     def end_sweep(self, marks: Tombstones, begun: int) -> None:
         """Every file that is older than ``begun`` holds nobody of ``marks``."""
         content = json.dumps({"of": _named(marks), "begun": begun}).encode()
-        self._files.write(f"{SWEEPS}/done.json", lambda file: file.write(content))
+        self._files.write({f"{SWEEPS}/done.json": lambda file: file.write(content)})
 
     def swept_before(self, marks: Tombstones) -> int:
         """Files older than this hold nobody of ``marks``; 0: any may."""
@@ -339,7 +356,7 @@ class Lake:
 
     def _put_tombstones(self, marks: Tombstones) -> str:
         content, name = _text(marks), f"{TOMBSTONES}/{_named(marks)}.json"
-        self._files.write(name, lambda file: file.write(content))
+        self._files.write({name: lambda file: file.write(content)})
         return name
 
     def _buried(self) -> tuple[Tombstones, list[str]]:
@@ -377,7 +394,7 @@ class Lake:
         """Replaces one file as a whole; False where it is no longer the one that was found."""
         if file not in self._files.find(file.name.rpartition("/")[0]):
             return False
-        self._write(file.name, frame)
+        self._write({file.name: frame})
         return True
 
     def remove(self, file: Found) -> None:

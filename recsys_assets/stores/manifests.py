@@ -7,19 +7,20 @@ it are known, so that it is never taken for damaged.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
 from recsys_assets.errors import DamagedError
-from recsys_assets.stores.files import Files, Found
+from recsys_assets.stores.files import Files, Found, Put
 
 MANIFESTS = "manifests"
 _KEPT = 3  # forms of a part: what is there, and what those write who replace it now
 _TRIES = 10  # while others replace the files that are looked at
-_AT_ONCE = 2  # files that are hashed together
+_AT_ONCE = 16  # small reads together
+_HASHED = 2  # files that are hashed together
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,13 @@ class Manifests:
         """Around what replaces or removes a part: of two at once, each would write down what the other has not seen."""
         return self._files.alone(f"{MANIFESTS}/{name.partition('/')[0]}")
 
-    def announce(self, name: str, form: Form) -> None:
-        """Before a part that has a manifest is replaced."""
-        if known := self._forms(name):
-            self._put(name, known, form)
+    def announce(self, forms: Mapping[str, Form]) -> None:
+        """Before parts (by name) are replaced: those that have a manifest may have both forms for a while."""
+        self._put({name: (known, forms[name]) for name, known in self._forms(forms) if known})
 
-    def confirm(self, name: str, form: Form) -> None:
-        """After a part was written: also where another process has replaced the manifest meanwhile."""
-        known = self._forms(name)
-        if form not in known:
-            self._put(name, known, form)
+    def confirm(self, forms: Mapping[str, Form]) -> None:
+        """After parts were written: also where another process has replaced a manifest meanwhile."""
+        self._put({name: (known, forms[name]) for name, known in self._forms(forms) if forms[name] not in known})
 
     def forget(self, name: str) -> None:
         """Before a part, or the folder of a day, is removed on purpose."""
@@ -127,7 +125,7 @@ class Manifests:
                     wrong.append((name, f"is damaged ({one.size:,} bytes instead of {forms[-1].bytes:,})"))
         if content:
             new = [one for one in same if one not in self._sound]
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
+            with ThreadPoolExecutor(_HASHED) as pool:
                 for one, digest in zip(new, pool.map(self._digest, new), strict=True):
                     if digest in {form.sha256 for form in known[one.name]}:
                         self._sound.add(one)
@@ -142,16 +140,25 @@ class Manifests:
         except FileNotFoundError:
             return None
 
-    def _forms(self, name: str) -> tuple[Form, ...]:
-        try:
-            return _parsed(_manifest(name), self._files.read(_manifest(name)))
-        except (FileNotFoundError, DamagedError):
-            return ()
+    def _forms(self, names: Collection[str]) -> Iterator[tuple[str, tuple[Form, ...]]]:
+        def read(name: str) -> tuple[Form, ...]:
+            try:
+                return _parsed(_manifest(name), self._files.read(_manifest(name)))
+            except (FileNotFoundError, DamagedError):
+                return ()
 
-    def _put(self, name: str, known: Iterable[Form], form: Form) -> None:
-        forms = [*(one for one in known if one != form), form][-_KEPT:]
-        content = json.dumps([asdict(one) for one in forms]).encode()
-        self._files.write(_manifest(name), lambda file: file.write(content))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            yield from zip(names, pool.map(read, names), strict=True)
+
+    def _put(self, forms: Mapping[str, tuple[Iterable[Form], Form]]) -> None:
+        """Writes manifests anew, by what is known of each part and what is new."""
+
+        def written(known: Iterable[Form], form: Form) -> Put:
+            last = [*(one for one in known if one != form), form][-_KEPT:]
+            return lambda file: file.write(json.dumps([asdict(one) for one in last]).encode())
+
+        if forms:
+            self._files.write({_manifest(name): written(*both) for name, both in forms.items()})
 
 
 def _manifest(name: str) -> str:

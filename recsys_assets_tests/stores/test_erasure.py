@@ -123,7 +123,7 @@ def test_a_person_goes_from_every_table_and_the_device_with_them(shop: Shop) -> 
     shop.lake.write(LANDING_USERS, MONDAY, rows(LANDING_USERS, [{"user_key": shop.user("ann")}]), part="users")
     shop.lake.write(REJECTED_EVENTS, MONDAY, rows(REJECTED_EVENTS, [{"anon_key": shop.anon("cookie")}]))
     old = LISTS.empty().drop("confidence").with_columns(pl.lit(1).alias("of another version"))
-    shop.lake._files.write("lists/2023-01-01/part.parquet", lambda file: file.write(parquet(old)))
+    shop.lake._files.write({"lists/2023-01-01/part.parquet": lambda file: file.write(parquet(old))})
 
     number = shop.forget(shop.user("ann"))
     assert shop.receipt(number).status == "pending"
@@ -319,7 +319,7 @@ def half(file):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if sys.argv[1] == "lake":
-    Folder(Path(sys.argv[2])).write("clean_events/2024-01-01/part.parquet", half)
+    Folder(Path(sys.argv[2])).write({"clean_events/2024-01-01/part.parquet": half})
 where = scratch if sys.argv[1] == "home" else lambda folder: beside(folder / "lists.csv")
 with where(Path(sys.argv[2])) as folder:
     half(create(folder / "made").open("wb"))

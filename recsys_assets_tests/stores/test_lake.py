@@ -333,7 +333,7 @@ def test_a_lake_elsewhere_is_refused_by_name(raw: str) -> None:
 def test_a_part_that_is_gone_or_damaged_is_named_with_the_way_back(lake: Lake, url: str) -> None:
     lake.write_daily(DELIVERY_AUDIT, [MONDAY, TUESDAY], audit((MONDAY, "a", 1), (TUESDAY, "a", 2)))
     assert lake.inspect(DELIVERY_AUDIT) == Inspected(2, 0, ())
-    lake._files.write(f"delivery_audit/{MONDAY}/part.parquet", lambda file: file.write(b"half"))
+    lake._files.write({f"delivery_audit/{MONDAY}/part.parquet": lambda file: file.write(b"half")})
     lake._files.delete_folder(f"delivery_audit/{TUESDAY}")  # by hand
     assert lake.days(DELIVERY_AUDIT) == [MONDAY, TUESDAY]
     way = "`recsys run history --from {0} --to {0}`, or restore a backup."
