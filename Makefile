@@ -1,6 +1,7 @@
 # Everything that is done to this checkout. It needs make and python3 alone: .ci/bootstrap sees to the rest.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo up test chaos coverage format lock clean environment clients
 
 help: ## this list
@@ -29,7 +30,7 @@ coverage: environment ## all tests once more, slower, and which lines they reach
 	.venv/bin/coverage report --skip-covered
 
 # A file's tests share their servers, and whole days, which take longest, come first.
-PYTEST = -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST = -n 3 --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=5
 
 clients: environment ## the API's typed clients, generated and tried; that of TypeScript needs node and npm
 	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund --prefix recsys_assets_tests/clients; \

@@ -47,6 +47,7 @@ class Variable:
 
 
 _PG, _WEB, _LEVEL = url("postgresql"), url("http", "https"), one_of("debug", "info", "warning", "error")
+_LINES = one_of("on", "errors", "off")
 VARIABLES = (
     Variable("RECSYS_HOME", "home", folder, "~/.recsys", "folder that holds all state of one shop"),
     Variable("RECSYS_SECRET", "secret", private, "", "secret of the keys (16 bytes or more); default: the home's own"),
@@ -67,7 +68,8 @@ VARIABLES = (
     Variable("RECSYS_MLFLOW_URL", "mlflow_url", _WEB, "", "where people open MLflow's UI, behind a login of yours"),
     Variable("RECSYS_LOG_FORMAT", "log_format", one_of("text", "json"), "text", "form of the API's log lines"),
     Variable("RECSYS_LOG_LEVEL", "log_level", _LEVEL, "info", "least level of the API's log lines"),
-    Variable("RECSYS_REQUEST_LOG", "request_log", switch, "on", "one log line for each request of the API: on or off"),
+    Variable("RECSYS_REQUEST_LOG", "request_log", _LINES, "on", "a line per request: on, off, errors (slow ones too)"),
+    Variable("RECSYS_LOG_MEGABYTES", "log_megabytes", whole(1, 100_000), "10", "a longer log is set aside as .1"),
     Variable("RECSYS_API_READS_PER_SECOND", "api_reads", whole(0, 1_000_000), "500", "of one client; 0 = no limit"),
     Variable("RECSYS_API_WRITES_PER_SECOND", "api_writes", whole(0, 1_000_000), "20", "of one client; 0 = no limit"),
     Variable("RECSYS_API_DRAIN_SECONDS", "api_drain", whole(0, 600), "0", "between a SIGTERM and the end of answering"),
@@ -105,7 +107,8 @@ class Settings:
     mlflow_url: str
     log_format: str
     log_level: str
-    request_log: bool
+    request_log: str
+    log_megabytes: int
     api_reads: int
     api_writes: int
     api_drain: int

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from recsys_assets.local.signals import AT_ONCE, check, shielded
 
-LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside as .1
+LOG_LIMIT = 10_000_000  # bytes
 TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -34,6 +34,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     patience: float = 20.0  # seconds between asking it, or what it leaves, to stop and SIGKILL
     user: str | None = None
+    log_limit: int = LOG_LIMIT  # a longer log is set aside as .1
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Child:
     def __post_init__(self) -> None:
         program = self.program
         program.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _set_aside(program.log)
+        _set_aside(program.log, program.log_limit)
         with program.log.open("ab") as log:  # to append: what it writes after the log was cut goes to its beginning
             self._log_start = log.tell()
             # In a session of its own, so that Ctrl-C at the terminal reaches us alone and we stop it in order.
@@ -81,7 +82,7 @@ class Child:
 
     def trim_log(self) -> None:
         """Sets a log aside that has grown long, while the program writes on; ask now and then."""
-        if _set_aside(self.program.log):
+        if _set_aside(self.program.log, self.program.log_limit):
             self._log_start = 0
 
     def tail(self) -> str:
@@ -118,13 +119,13 @@ class Child:
             _SESSIONS.discard(self.pid)
 
 
-def _set_aside(log: Path) -> bool:
-    """Whether a log was longer than `LOG_LIMIT`: then its lines are in ``.1`` now, and it is empty.
+def _set_aside(log: Path, limit: int) -> bool:
+    """Whether a log was longer than ``limit`` bytes: then its lines are in ``.1`` now, and it is empty.
 
     The file stays, for whoever writes to it has it open. Lines that come between the last read and the cut, which
     follow one another at once, are lost.
     """
-    if not log.exists() or log.stat().st_size <= LOG_LIMIT:
+    if not log.exists() or log.stat().st_size <= limit:
         return False
     with log.open("r+b") as file, log.with_suffix(".log.1").open("wb") as aside:
         while block := file.read(1 << 20):

@@ -320,7 +320,8 @@ def _services(settings: Settings, home: Home, environment: dict[str, str]) -> li
     artifacts = home.artifacts.as_uri()
 
     def program(name: str, *command: str, patience: float = 20.0) -> Program:
-        return Program(name, command, home.logs / f"{name}.log", environment, folder=home.path, patience=patience)
+        log, limit = home.logs / f"{name}.log", settings.log_megabytes * 1_000_000
+        return Program(name, command, log, environment, folder=home.path, patience=patience, log_limit=limit)
 
     dagster, mlflow, api, pages = (
         port or free_port()

@@ -45,6 +45,7 @@ _FEW_ITEMS = 5_000
 _OF_FEW = {"max_iter": 15, "min_samples_leaf": 50}
 _ENDS = ("price low", "price middle", "price high")
 _MOST_ITEMS = 40_000
+_ROWS_FOR_THREADS = 20_000
 _LEAST_ITEMS = 20  # with a price, from which brackets are learned
 _BOOSTING = "sklearn.ensemble._hist_gradient_boosting"
 # Names one by one: a module has others within reach, down to `os.system`.
@@ -210,7 +211,9 @@ class Planner:
                 [], pairs.select("person_key", "category", _score=pl.lit(0.0)).clear(), none, none, none, none
             )
         x = known.select(PERSON_FEATURES).to_numpy()
-        with threadpool_limits(self._threads):  # of people who do not meet: the same on any number of threads
+        # The same on any number of threads, for people do not meet. Threads wait for each other at every tree, which
+        # takes longer than a few rows do.
+        with threadpool_limits(self._threads if pairs.height >= _ROWS_FOR_THREADS else 1):
             scores = _scores(self._models["category"], pairs.select(CATEGORY_FEATURES).to_numpy())
             models = [self._models[end] for end in _ENDS]
             prices = np.column_stack([np.full(len(x), np.nan) if one is None else one.predict(x) for one in models])

@@ -1,10 +1,10 @@
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from recsys_assets.local import processes
 from recsys_assets.local.processes import (
     LOG_LIMIT,
     Child,
@@ -59,16 +59,15 @@ def test_the_tail_is_of_this_start_and_a_long_log_is_set_aside(tmp_path: Path) -
     assert (tmp_path / "logs" / "tried.log.1").stat().st_size == LOG_LIMIT + 1
 
 
-def test_a_log_is_cut_while_its_program_writes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_is_cut_while_its_program_writes_on(tmp_path: Path) -> None:
     child = started(tmp_path, "echo ready; while sleep 0.01; do echo more; done")
     log, aside = child.program.log, tmp_path / "logs" / "tried.log.1"
     try:
         child.trim_log()
         assert not aside.exists()  # it is short
-        monkeypatch.setattr(processes, "LOG_LIMIT", 4)
+        child.program = replace(child.program, log_limit=4)
         child.trim_log()
         assert aside.read_text().startswith("ready\n")
-        monkeypatch.undo()
         assert wait_until(lambda: "more" in child.tail(), 10)
         assert log.read_text().startswith("more\n")  # it goes on at the beginning, not where it was
     finally:

@@ -143,12 +143,19 @@ def test_a_method_of_the_callers_own_is_not_repeated(stores: Stores) -> None:
     assert [(line["method"], line["status"]) for line in lines] == [("other", 405)]
 
 
+def test_the_request_log_can_be_of_errors_alone(stores: Stores) -> None:
+    with observed(stores, RECSYS_REQUEST_LOG="errors") as (client, lines):
+        assert client.get("/livez").status_code == 200
+        assert client.get("/nowhere").status_code == 404
+        assert [line["status"] for line in requests(lines, 1)] == [404]
+
+
 def test_the_request_log_can_be_turned_off(stores: Stores) -> None:
     with observed(stores, RECSYS_REQUEST_LOG="off") as (client, lines):
         assert client.get("/livez").headers["x-request-id"]
         counted(client, 1, "recsys_api_requests_total", route="/livez", status="200")
         assert requests(lines, 0) == []
-    with pytest.raises(SettingsError, match="RECSYS_REQUEST_LOG is none of on, off"):
+    with pytest.raises(SettingsError, match="RECSYS_REQUEST_LOG is none of on, errors, off"):
         load_settings({"RECSYS_REQUEST_LOG": "maybe"})
 
 
