@@ -33,6 +33,9 @@ def pytest_configure() -> None:
 
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, end)
+    # Behind a script's `&` it is ignored, and after a run Dagster gives SIGTERM what SIGINT has.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("RECSYS_")]:
         del os.environ[name]
     os.environ.update(QUIET)

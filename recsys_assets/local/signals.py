@@ -43,7 +43,7 @@ _kept = _Kept()
 
 def _told(number: int, frame: FrameType | None) -> None:
     handler = _kept.before[number]
-    if handler not in (signal.SIG_DFL, signal.default_int_handler):
+    if handler not in (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler):
         if _kept.mode == "raise":
             handler(number, frame)
         else:
@@ -56,6 +56,10 @@ def _told(number: int, frame: FrameType | None) -> None:
         for last in AT_ONCE:
             last()
         os._exit(128 + number)
+
+
+def _ignored(_number: int, _frame: FrameType | None) -> None:
+    return
 
 
 def _end(number: int) -> BaseException:
@@ -110,12 +114,15 @@ def _within(mode: _Mode) -> Iterator[None]:
 
 
 def _install() -> None:
-    # The old handler is noted first: ours may be called as soon as it is set. An ignored signal (nohup) stays ignored.
+    # The old handler is noted first: ours may be called as soon as it is set. An ignored signal stays ignored (SIGHUP
+    # under nohup, SIGINT behind a script's `&`), but for SIGTERM, by which `recsys down` ends us. What we start does
+    # not inherit that: Dagster ignores SIGTERM where SIGINT is ignored.
     for number in ENDING:
         handler = signal.getsignal(number)
-        if handler not in (signal.SIG_IGN, None, _told):
+        if handler not in (None, _told):
             _kept.before[number] = handler
-            signal.signal(number, _told)
+            ignored = handler == signal.SIG_IGN and number != signal.SIGTERM
+            signal.signal(number, _ignored if ignored else _told)
 
 
 def _uninstall() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from recsys_assets.local import signals
 from recsys_assets.local.processes import pause, wait_until
+from recsys_assets.settings import CHECKOUT
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -111,6 +112,26 @@ def test_an_ignored_signal_stays_ignored_and_a_handler_of_others_is_called() -> 
         assert called == [signal.SIGTERM]
         signal.raise_signal(signal.SIGTERM)
     assert called == [signal.SIGTERM, signal.SIGTERM]
+
+
+STARTS = """
+import signal, subprocess, sys
+from recsys_assets.local.signals import terminable
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+with terminable():
+    subprocess.run(["grep", "SigIgn", "/proc/self/status"])
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGHUP)
+    signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_what_is_started_in_the_background_obeys_signals_and_so_do_its_programs() -> None:
+    done = subprocess.run([sys.executable, "-c", STARTS], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    ignored = int(done.stdout.split()[1], 16)
+    assert [number for number in signals.ENDING if ignored & 1 << number - 1] == []
 
 
 DEAF = """

@@ -64,8 +64,12 @@ def platform(home: Home) -> Iterator[Callable[..., Platform]]:
         yield begin
     finally:
         for each in begun:
-            with each.process as process:
-                process.terminate()
+            each.process.terminate()
+            try:
+                each.process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                each.process.kill()
+                raise
         remove_postgres(home.path)
 
 
