@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +18,9 @@ from recsys_assets.commands.search import found_on, told
 from recsys_assets.errors import RefusedError, SettingsError
 from recsys_assets.local.up import Platform, platform
 from recsys_assets.logic.late_days import ranges
+from recsys_assets.logic.publication import TAG, Wish
 from recsys_assets.settings import Home, Settings
-from recsys_assets.stores.lake import Lake
+from recsys_assets.stores.lake import Lake, days_between
 from recsys_assets.stores.late_days import stale_days
 from recsys_assets.stores.live import live_words
 
@@ -40,8 +42,16 @@ class Stage:
     metadata: Mapping[str, Any]
 
 
-def launch(running: Platform, job: str, days: Days | None, say: Callable[[str], None]) -> list[Stage]:
+def launch(
+    running: Platform,
+    job: str,
+    days: Days | None,
+    say: Callable[[str], None],
+    wish: Wish | None = None,
+) -> list[Stage]:
     """Runs a job over a range of days (None: of no day) the way the UI does, waits, and says what each stage wrote.
+
+    ``wish``: whether somebody wants the day published.
 
     Raises:
         RefusedError: the run failed; the message holds each failed step's reason and the run's id.
@@ -50,6 +60,7 @@ def launch(running: Platform, job: str, days: Days | None, say: Callable[[str], 
 
     first, last = (day.isoformat() for day in days) if days else ("", "")
     tags = {"dagster/partition": first} if days else {}
+    tags |= {TAG: wish} if wish else {}
     if first != last:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     say(job + (f" for {first}" if days else "") + (f" to {last}" if first != last else ""))
@@ -177,12 +188,32 @@ def history(first: datetime | None, last: datetime | None, changed: bool, as_jso
 
 @run.command()
 @click.option("--day", type=DAY, help="Which day; default: yesterday.")
+@click.option("--from", "first", type=DAY, help="First day of several, each computed by a run of its own.")
+@click.option("--to", "last", type=DAY, help="Last day of several; default: yesterday. It alone may go live.")
+@click.option(
+    "--publish/--no-publish",
+    "publish",
+    default=None,
+    help="Publish it though a later day is live, or compute and check it only; default: publish what is not older.",
+)
 @JSON
-def daily(day: datetime | None, as_json: bool) -> None:
-    """Everything for one day, after which the day is live."""
+def daily(
+    *, day: datetime | None, first: datetime | None, last: datetime | None, publish: bool | None, as_json: bool
+) -> None:
+    """Everything for one day, after which it is live where no later day is; or for several days."""
     settings, home = context()
-    as_of = _day(day, yesterday(home, datetime.now(UTC)), home)
-    _run(settings, home, "daily", [(as_of, as_of)], as_json)
+    if day and (first or last):
+        raise SettingsError("--day is one day, --from and --to are several: name one of the two.")
+    if last and not first:
+        raise SettingsError("--to needs --from, the first of the days.")
+    newest = yesterday(home, datetime.now(UTC))
+    begin = _day(first or day, newest, home)
+    end = _day(last, newest, home) if first else begin
+    if end < begin:
+        raise SettingsError(f"--to {end} is before --from {begin}.")
+    wish: Wish | None = None if publish is None else "yes" if publish else "no"
+    days = [(each, each) for each in days_between(begin, end)]
+    _run(settings, home, "daily", days, as_json, ["no"] * (len(days) - 1) + [wish])
 
 
 @run.command()
@@ -211,16 +242,26 @@ def erase(as_json: bool) -> None:
     _run(settings, home, "erase", [None], as_json)
 
 
-def _run(settings: Settings, home: Home, job: str, days: Sequence[Days | None], as_json: bool) -> None:
+def _run(
+    settings: Settings,
+    home: Home,
+    job: str,
+    days: Sequence[Days | None],
+    as_json: bool,
+    wishes: Sequence[Wish | None] = (),
+) -> None:
+    """One run after the other; ``wishes`` stand beside the days."""
     if not days:
         return
     say = announcer(as_json)
     with platform(settings, home, RUN_SERVICES, say) as running:
-        for some in days:
-            stages = launch(running, job, some, say)
+        for some, wish in zip_longest(days, wishes):
+            stages = launch(running, job, some, say, wish)
             if as_json:
                 told = {"first_day": some[0], "last_day": some[1]} if some else {}
                 print_line({"job": job, **told, "stages": stages_json(stages)})
+            elif why := next((stage.metadata.get("why") for stage in stages if stage.asset == "generation"), None):
+                say(f"  not published: {why}")
 
 
 def stages_json(stages: Sequence[Stage]) -> list[dict[str, Any]]:
