@@ -18,6 +18,7 @@ from recsys_assets.commands import (
     backup,
     benchmark,
     completion,
+    connect,
     copy,
     demo,
     doctor,
@@ -59,8 +60,8 @@ def recsys() -> None:
 
 
 for module in (
-    home, ingest, run, search, retention, publishing, people, show, explain, email, doctor, migrate, backup, alert,
-    completion, simulate, benchmark, openapi, products, export, copy, token, verify, demo,
+    home, ingest, run, search, retention, publishing, people, show, explain, email, connect, doctor, migrate, backup,
+    alert, completion, simulate, benchmark, openapi, products, export, copy, token, verify, demo,
 ):  # fmt: skip
     for command in module.COMMANDS:
         recsys.add_command(command)
