@@ -216,7 +216,7 @@ def _readable(found: dict[str, object]) -> str:
         lines.append("runs   nothing; `recsys up` starts everything")
     if isinstance(live, dict):
         lines.append(f"live   generation {live['generation']} for {live['day']}, model {live['model_version']}")
-        lines.append(f"       published {_age(live['age_seconds'])} ago")
+        lines.append(f"       published {age_of(live['age_seconds'])} ago")
     else:
         lines.append("live   " + ("not known" if found["away"] else "nothing has been published yet"))
     alerts = found["alerts"]
@@ -236,10 +236,10 @@ def yesterday(home: Home, now: datetime) -> date:
     return min(newest, home.config.last_day) if home.config.last_day else newest
 
 
-def _age(seconds: int) -> str:
+def age_of(seconds: int) -> str:
     """One unit, rounded down.
 
-    >>> _age(59), _age(7200), _age(200_000)
+    >>> age_of(59), age_of(7200), age_of(200_000)
     ('59 s', '2 h', '2 d')
     """
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
