@@ -39,8 +39,15 @@ def commands(group: click.Group) -> str:
     return table(("command", "what it does"), list(_commands(group, "recsys")))
 
 
+def commands_of(group: click.Group) -> dict[str, click.Command]:
+    """A group's commands by their words; those of `recsys` are loaded only now."""
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
 def _commands(group: click.Group, path: str) -> Iterator[tuple[str, str]]:
-    for name, command in sorted(group.commands.items()):
+    for name, command in sorted(commands_of(group).items()):
         if isinstance(command, click.Group):
             yield from _commands(command, f"{path} {name}")
         else:

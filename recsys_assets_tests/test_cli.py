@@ -7,14 +7,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 
+from recsys_assets import commands
 from recsys_assets.cli import recsys
+from recsys_assets.commands.words import WORDS
 from recsys_assets.local.processes import free_port
 from recsys_assets.settings import Home
+from recsys_assets_tests.readme import commands_of
 
 AWAY = {
     name: f"postgresql://app:hush@127.0.0.1:{free_port()}/x"
@@ -23,7 +27,7 @@ AWAY = {
 
 
 def leaves(group: click.Group, path: str = "recsys") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    for name, command in commands_of(group).items():
         if isinstance(command, click.Group):
             yield from leaves(command, f"{path} {name}")
         else:
@@ -39,6 +43,51 @@ def test_every_command_has_help_and_json(path: str, command: click.Command) -> N
     options = [option for option in command.params if isinstance(option, click.Option)]
     assert all(option.help for option in options), f"an option of {path} has no help"
     assert "--json" in {word for option in options for word in option.opts}
+
+
+def test_the_help_of_every_word_is_that_of_its_command() -> None:
+    found = {name: (command.help or "").splitlines()[0] for name, command in commands_of(recsys).items()}
+    assert found == {name: what for name, (_, what) in WORDS.items()}
+
+
+def test_every_command_of_every_module_has_a_word() -> None:
+    folder = Path(commands.__file__).parent
+    modules = [import_module(f"recsys_assets.commands.{path.stem}") for path in folder.glob("[!_]*.py")]
+    made = {command.name for module in modules for command in getattr(module, "COMMANDS", ())}
+    assert made == set(WORDS)
+
+
+PROCESSOR = """
+import resource, sys
+from recsys_assets.cli import main
+try:
+    main()
+finally:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(used.ru_utime + used.ru_stime, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(("word", "seconds"), [("--help", 0.5), ("status", 1.0)])
+def test_what_is_typed_often_is_answered_with_little_work(home: Home, word: str, seconds: float) -> None:
+    def used() -> float:
+        done = subprocess.run(
+            [sys.executable, "-c", PROCESSOR, word],
+            env={"PATH": os.environ["PATH"], "RECSYS_HOME": str(home.path)},
+            capture_output=True, text=True, check=True, timeout=120,
+        )  # fmt: skip
+        return float(done.stderr.split()[-1])
+
+    # Of the processor, not of the clock; the best of three, because a busy machine makes the same work longer.
+    assert min(used() for _ in range(3)) < seconds
+
+
+@pytest.mark.parametrize("word", ["--help", "run --help", "requests --help"])
+def test_no_word_is_broken_in_sixty_columns(word: str, home: Home) -> None:
+    wide, narrow = (call(*word.split(), home=home.path, COLUMNS=columns).stdout for columns in ("200", "60"))
+    assert set(narrow.split()) <= set(wide.split())
+    assert "..." not in narrow.replace("[ARGS]...", "")
+    assert max(map(len, narrow.splitlines())) <= 60
 
 
 def call(*words: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -13,7 +13,7 @@ import click
 import polars as pl
 
 from recsys_assets import contract as shop_contract
-from recsys_assets.commands.output import JSON, announcer, print_json, print_line
+from recsys_assets.commands.output import JSON, WholeHelps, announcer, print_json, print_line
 from recsys_assets.commands.retention import is_gone, will_go
 from recsys_assets.contract import EXPLAINED, MAX_LINE_BYTES, REASONS, Kind
 from recsys_assets.errors import SettingsError, SourceError
@@ -147,7 +147,7 @@ def describe(report: FileReport, *, check: bool = False) -> str:
     return "\n".join(lines)
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def rejected() -> None:
     """Rows that break the contract."""
 

@@ -8,6 +8,22 @@ from typing import Any
 
 import click
 
+
+class WholeHelps(click.Group):
+    """A group that lists its commands with their whole helps: cut ones say too little on a narrow terminal."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, first_line(command)) for name, command in found.items() if command])
+
+
+def first_line(command: click.Command) -> str:
+    """Of a command's help."""
+    return (command.help or "").partition("\n")[0]
+
+
 JSON = click.option("--json", "as_json", is_flag=True, help="The same for programs.")
 
 

@@ -13,7 +13,7 @@ import click
 
 from recsys_assets.assets.failures import failure_of, reason_of
 from recsys_assets.commands.home import context, yesterday
-from recsys_assets.commands.output import JSON, announcer, print_line
+from recsys_assets.commands.output import JSON, WholeHelps, announcer, print_line
 from recsys_assets.commands.search import found_on, told
 from recsys_assets.errors import RefusedError, SettingsError
 from recsys_assets.local.up import Platform, platform
@@ -155,7 +155,7 @@ def _day(given: datetime | None, default: date, home: Home) -> date:
     return day
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def run() -> None:
     """Run a job and watch it; the Dagster UI shows the run too."""
 
