@@ -12,6 +12,7 @@ from itertools import takewhile
 
 import click
 
+from recsys_assets.commands.output import say
 from recsys_assets.commands.words import Words
 from recsys_assets.errors import RecsysError, TransientError
 from recsys_assets.local.signals import terminable
@@ -53,7 +54,7 @@ def main() -> None:
         if as_json:
             _fail_json(error, message)
         else:
-            click.echo(f"recsys: {message}", err=True)
+            say(f"recsys: {message}", err=True)
         sys.exit(EXIT_RETRY if isinstance(error, TransientError) else EXIT_ERROR)
     except (click.Abort, KeyboardInterrupt) as error:
         if as_json:

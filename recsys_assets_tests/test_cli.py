@@ -1,10 +1,14 @@
 """Every command: help, --json, exit codes, completion."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
@@ -88,6 +92,36 @@ def test_no_word_is_broken_in_sixty_columns(word: str, home: Home) -> None:
     assert set(narrow.split()) <= set(wide.split())
     assert "..." not in narrow.replace("[ARGS]...", "")
     assert max(map(len, narrow.splitlines())) <= 60
+
+
+def typed(*words: str, home: Path, columns: int) -> str:
+    """What stands on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(
+        [sys.executable, "-m", "recsys_assets.cli", *words],
+        env={"PATH": os.environ["PATH"], "RECSYS_HOME": str(home), "TERM": "xterm-256color", "NO_COLOR": "1"},
+        stdout=theirs, stderr=theirs, stdin=theirs,
+    ):  # fmt: skip
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # the terminal ends with the program
+            while piece := os.read(ours, 1 << 16):
+                said += piece
+    os.close(ours)
+    return said.decode()
+
+
+@pytest.mark.parametrize(
+    "words", [("status",), ("generations",), ("run", "daily", "--to", "2024-01-01"), ("receipt", "x")]
+)
+def test_on_a_narrow_terminal_lines_break_between_words_and_none_is_coloured(
+    home: Home, words: tuple[str, ...]
+) -> None:
+    wide, narrow = (typed(*words, home=home.path, columns=columns) for columns in (500, 60))
+    assert narrow.split() == wide.split()
+    assert all(len(line) <= 60 or " " not in line.strip() for line in narrow.splitlines())
+    assert "\x1b" not in wide + narrow
 
 
 def call(*words: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from recsys_assets.commands.home import context
-from recsys_assets.commands.output import JSON, print_json
+from recsys_assets.commands.output import JSON, print_json, say
 from recsys_assets.local.supervisor import servers
 from recsys_assets.scratch import write_private
 from recsys_assets.stores.readers import make_reader
@@ -28,11 +28,11 @@ def connect(people: bool, new_password: bool, as_json: bool) -> None:
         print_json({"role": reader.role, "made": reader.made, "people": people, "url": reader.url, "psql": line})
         return
     reads = "the marts, and products as they are live" + (", and what is of people, by key" if people else "")
-    print(f"role  {reader.role}, {'made now' if reader.made else 'as it was made before'}: reads {reads}")
-    print(f"URL   {reader.url}")
-    print(f"psql  {line}")
+    say(f"role  {reader.role}, {'made now' if reader.made else 'as it was made before'}: reads {reads}")
+    say(f"URL   {reader.url}")
+    say(f"psql  {line}")
     if not settings.postgres_url:
-        print("It answers while `recsys up` runs, on this machine, at the same port after every start.")
+        say("It answers while `recsys up` runs, on this machine, at the same port after every start.")
 
 
 def _password(file: Path, *, new: bool) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from recsys_assets.commands.output import JSON, announcer, print_json, print_line
+from recsys_assets.commands.output import JSON, announcer, print_json, print_line, say
 from recsys_assets.errors import StoreError
 from recsys_assets.importers import FORMATS
 from recsys_assets.local.liveness import conditions
@@ -112,16 +112,16 @@ def init(
         told = {"home": home.path, "made": not before, "secret_fingerprint": home.config.secret_fingerprint}
         print_json(told | {"ignored": [_LATER[name] for name in ignored]})
         return
-    print(f"{home.path} {'is a home already; it stays as it is' if before else 'is a home now'}.")
+    say(f"{home.path} {'is a home already; it stays as it is' if before else 'is a home now'}.")
     if ignored:
         options = " and ".join(_LATER[name] for name in ignored)
-        print(f"Ignored: {options}. Its home.toml says otherwise: edit {home.path / 'home.toml'}.")
+        say(f"Ignored: {options}. Its home.toml says otherwise: edit {home.path / 'home.toml'}.")
     if not settings.secret:
-        print(f"Keep a copy of {home.path / 'secret'}: without it no id can be joined to its key.")
+        say(f"Keep a copy of {home.path / 'secret'}: without it no id can be joined to its key.")
     if home.config.sources:
-        print("Next: `recsys run history` lands what the sources hold; `recsys run daily` publishes the first lists.")
+        say("Next: `recsys run history` lands what the sources hold; `recsys run daily` publishes the first lists.")
     else:
-        print("Next: `recsys ingest auto PATH --check` says how a file of yours is read.")
+        say("Next: `recsys ingest auto PATH --check` says how a file of yours is read.")
 
 
 @click.command()
@@ -154,7 +154,7 @@ def down(as_json: bool) -> None:
     if as_json:
         print_json({"stopped": stopped})
     else:
-        print("stopped" if stopped else f"nothing runs for {home.path}")
+        say("stopped" if stopped else f"nothing runs for {home.path}")
 
 
 @click.command()
@@ -166,7 +166,7 @@ def status(as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print(_readable(found))
+        say(_readable(found))
     if found["away"]:
         raise StoreError(str(found["away"]))
 
@@ -211,7 +211,7 @@ def _readable(found: dict[str, object]) -> str:
     assert isinstance(processes, list)
     if processes:
         lines.append(f"runs   under process {found['owner']}")
-        lines += [f"       {p['name']:<18} {p['address'] or '-':<28} {_SAID[p['state']]}{p['pid']}" for p in processes]
+        lines += [f"       {p['name']:<18} {p['address'] or '-':<22} {_SAID[p['state']]}{p['pid']}" for p in processes]
     else:
         lines.append("runs   nothing; `recsys up` starts everything")
     if isinstance(live, dict):

@@ -13,7 +13,7 @@ import click
 import polars as pl
 
 from recsys_assets import contract as shop_contract
-from recsys_assets.commands.output import JSON, WholeHelps, announcer, print_json, print_line
+from recsys_assets.commands.output import JSON, WholeHelps, announcer, print_json, print_line, say
 from recsys_assets.commands.retention import is_gone, will_go
 from recsys_assets.contract import EXPLAINED, MAX_LINE_BYTES, REASONS, Kind
 from recsys_assets.errors import SettingsError, SourceError
@@ -58,14 +58,20 @@ def ingest_command(
         lake, home, source, now=datetime.now(UTC), check=check, kind=kind,
         progress=lambda text: click.echo(text, err=True),
     )  # fmt: skip
-    first = first_kept(lake, home.config.tuning)
+    first, early = first_kept(lake, home.config.tuning), False
     for report in reports:
         if as_json:
             print_line(report_json(report))
         else:
-            click.echo(describe(report, check=check))
+            say(describe(report, check=check))
             if gone := will_go(report, first):
-                click.echo(gone)
+                say(gone)
+            early |= "event_time_before_first_day" in report.rejected
+    if early and not as_json:
+        say(
+            f"The home's first day is {home.config.first_day}. If your events begin earlier, set first_day in "
+            f"{home.path / 'home.toml'} to their first day and repeat the command."
+        )
     if not (check or kind) and (keep or not as_json):
         _keep(home, _lasting(source), keep, announcer(as_json))
 

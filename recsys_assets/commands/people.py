@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from recsys_assets.commands.home import age_of, context
-from recsys_assets.commands.output import JSON, plain, print_json
+from recsys_assets.commands.output import JSON, plain, print_json, say
 from recsys_assets.errors import NotFoundError, RecsysError, SettingsError
 from recsys_assets.identity import KEY_PREFIX, id_problem
 from recsys_assets.local.supervisor import servers
@@ -105,15 +105,15 @@ def _say(done: Suppressed, as_json: bool) -> None:
     if as_json:
         print_json(plain(done))
         return
-    print(f"receipt: {done.receipt}")
-    print(f"{'erased' if done.erased else 'opted out'}: not served by any store since {_second(done.since)}")
+    say(f"receipt: {done.receipt}")
+    say(f"{'erased' if done.erased else 'opted out'}: not served by any store since {_second(done.since)}")
     gone = f"{done.lists} lists, {done.profiles} profiles and {done.plans} plans removed"
-    print(f"Postgres: {gone}, of all kept generations")
+    say(f"Postgres: {gone}, of all kept generations")
     gone = f"{done.cached} lists and {done.cached_plans} plans removed"
     if done.cache_problem is None:
-        print(f"Redis: {gone}, marker set")
+        say(f"Redis: {gone}, marker set")
     else:
-        print(
+        say(
             f"Redis: {gone}, but it could not be told all ({done.cache_problem}). Every API "
             f"process that reaches Postgres has stopped trusting this Redis by now, {SETTLE_SECONDS:.0f} s after the "
             "opt-out, and reads Postgres. `recsys warm` or the next publish brings Redis up to date once it answers; "
@@ -147,16 +147,16 @@ def optin(user: str, anon: bool, as_json: bool) -> None:
     if as_json:
         print_json(plain(done))
         return
-    print(f"receipt: {done.receipt}")
+    say(f"receipt: {done.receipt}")
     if not done.was_out:
-        print("this person had not opted out; nothing was changed")
+        say("this person had not opted out; nothing was changed")
     if done.by_file:
-        print("not served still: the users file says no, and only a later `consent` = true in it lifts that")
+        say("not served still: the users file says no, and only a later `consent` = true in it lifts that")
     if done.by_file or not done.was_out:
         return
-    print("opted in: Postgres has forgotten the opt-out, and the list comes back with the next publish")
+    say("opted in: Postgres has forgotten the opt-out, and the list comes back with the next publish")
     if done.cache_problem is not None:
-        print(f"Redis: could not be told ({done.cache_problem}); the next publish brings it up to date.")
+        say(f"Redis: could not be told ({done.cache_problem}); the next publish brings it up to date.")
 
 
 @click.command()
@@ -173,9 +173,9 @@ def forget(user: str, anon: bool, yes: bool, as_json: bool) -> None:
         _say(found.suppressions.forget(key), as_json)
     if as_json:
         return
-    print("What stays in the stores is a mark, which cannot be turned back into the key or the id.")
-    print(REMAINS)
-    print("`recsys receipt` with the number says what has been removed where.")
+    say("What stays in the stores is a mark, which cannot be turned back into the key or the id.")
+    say(REMAINS)
+    say("`recsys receipt` with the number says what has been removed where.")
 
 
 @click.command()
@@ -192,14 +192,14 @@ def receipt(number: str, as_json: bool) -> None:
         print_json(plain(found) | {"status": found.status, "follows": found.follows})
         return
     done = "not done yet" if found.done_at is None else f"done {_second(found.done_at)}"
-    print(f"{WHAT[found.kind]} asked {_second(found.asked_at)}, effective for readers since; {done}")
+    say(f"{WHAT[found.kind]} asked {_second(found.asked_at)}, effective for readers since; {done}")
     width = max((len(one.store) for one in found.stores), default=0)
     for one in found.stores:
-        print(f"  {one.store:<{width}}  {one.count:>9,} removed  {_second(one.at)}")
+        say(f"  {one.store:<{width}}  {one.count:>9,} removed  {_second(one.at)}")
     if found.weight_gone_with is not None:
-        print(f"models: generation {found.weight_gone_with} is the first made by one trained without the person")
+        say(f"models: generation {found.weight_gone_with} is the first made by one trained without the person")
     for sentence in found.follows:
-        print(f"to come: {sentence}")
+        say(f"to come: {sentence}")
 
 
 @click.command()
@@ -219,11 +219,11 @@ def requests(limit: int, as_json: bool) -> None:
         state = one.state(now)
         shown = state.upper() if state == "overdue" else state
         age = age_of(int((now - one.asked_at).total_seconds()))
-        print(f"{shown:<8} {WHAT[one.kind]:<8} {age:>7}  {one.receipt}")
+        say(f"{shown:<8} {WHAT[one.kind]:<8} {age:>7}  {one.receipt}")
     if any(one.done_at is None for one in wishes):
-        print("`recsys up` follows open wishes by itself; else `recsys run erase` and `recsys warm` do.")
+        say("`recsys up` follows open wishes by itself; else `recsys run erase` and `recsys warm` do.")
     if not wishes:
-        print("nobody has asked for anything yet")
+        say("nobody has asked for anything yet")
 
 
 def _second(at: datetime) -> str:

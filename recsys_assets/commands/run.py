@@ -1,6 +1,7 @@
 """`recsys run`: the jobs as real Dagster runs, with one line per asset while they work."""
 
 import contextlib
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,8 @@ from recsys_assets.logic.publication import TAG, Wish
 from recsys_assets.settings import Home, Settings
 from recsys_assets.stores.lake import Lake, days_between
 from recsys_assets.stores.late_days import stale_days
-from recsys_assets.stores.live import live_words
+from recsys_assets.stores.live import live_day, live_words
+from recsys_assets.tables import LANDING_EVENTS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -127,7 +129,8 @@ class _Watch:
             self.stages[asset] = Stage(asset, rows, seconds, {**before.metadata, **metadata})
         elif event.event_type_value == "STEP_START":
             if sys.stdout.isatty():  # a line that the step's result overwrites
-                print(f"  {event.step_key} …".ljust(60), end="\r", flush=True)
+                room = shutil.get_terminal_size().columns - 1
+                print(f"  {event.step_key} …"[:room].ljust(min(room, 60)), end="\r", flush=True)
         elif event.is_step_success:
             for asset in [asset for asset in self.stages if asset not in self._told]:
                 stage = self.stages[asset]
@@ -212,8 +215,21 @@ def daily(
     if end < begin:
         raise SettingsError(f"--to {end} is before --from {begin}.")
     wish: Wish | None = None if publish is None else "yes" if publish else "no"
-    days = [(each, each) for each in days_between(begin, end)]
-    _run(settings, home, "daily", days, as_json, ["no"] * (len(days) - 1) + [wish])
+    say = announcer(as_json)
+    with platform(settings, home, RUN_SERVICES, say) as running:
+        if not (first or day) and live_day(running.servers.postgres_url) is None:
+            begin = end = _first_day(home, newest, say)
+        days = [(each, each) for each in days_between(begin, end)]
+        _runs(running, "daily", days, as_json, ["no"] * (len(days) - 1) + [wish])
+
+
+def _first_day(home: Home, newest: date, say: Callable[[str], None]) -> date:
+    """The day of the first lists: the newest with events, because files of a shop that tries us have often ended."""
+    landed = [day for day in Lake(home.lake_url).days(LANDING_EVENTS) if home.config.first_day <= day <= newest]
+    if not landed or landed[-1] == newest:
+        return newest
+    say(f"nothing is live yet, and no events are there after {landed[-1]}: the lists of that day are made")
+    return landed[-1]
 
 
 @run.command()
@@ -242,26 +258,39 @@ def erase(as_json: bool) -> None:
     _run(settings, home, "erase", [None], as_json)
 
 
-def _run(
-    settings: Settings,
-    home: Home,
-    job: str,
-    days: Sequence[Days | None],
-    as_json: bool,
-    wishes: Sequence[Wish | None] = (),
+def _run(settings: Settings, home: Home, job: str, days: Sequence[Days | None], as_json: bool) -> None:
+    if days:
+        with platform(settings, home, RUN_SERVICES, announcer(as_json)) as running:
+            _runs(running, job, days, as_json)
+
+
+def _runs(
+    running: Platform, job: str, days: Sequence[Days | None], as_json: bool, wishes: Sequence[Wish | None] = ()
 ) -> None:
-    """One run after the other; ``wishes`` stand beside the days."""
-    if not days:
-        return
-    say = announcer(as_json)
-    with platform(settings, home, RUN_SERVICES, say) as running:
-        for some, wish in zip_longest(days, wishes):
-            stages = launch(running, job, some, say, wish)
-            if as_json:
-                told = {"first_day": some[0], "last_day": some[1]} if some else {}
-                print_line({"job": job, **told, "stages": stages_json(stages)})
-            elif why := next((stage.metadata.get("why") for stage in stages if stage.asset == "generation"), None):
-                say(f"  not published: {why}")
+    """One run after the other; ``wishes`` stand beside the days. The last line says what is live and what is next."""
+    say, stages = announcer(as_json), list[Stage]()
+    for some, wish in zip_longest(days, wishes):
+        stages = launch(running, job, some, say, wish)
+        if as_json:
+            told = {"first_day": some[0], "last_day": some[1]} if some else {}
+            print_line({"job": job, **told, "stages": stages_json(stages)})
+    if not as_json:
+        say(_ending(job, days[-1], stages, live_words(running.servers.postgres_url)))
+
+
+def _ending(job: str, days: Days | None, stages: Sequence[Stage], live: str) -> str:
+    """What is live after a run, and what to try next."""
+    why = next((stage.metadata.get("why") for stage in stages if stage.asset == "generation"), None)
+    if why and days:
+        again = f"`recsys run daily --day {days[1]} --publish`"
+        return f"{days[1]} is computed and checked, and not published: {why}. {again} publishes it."
+    following = {
+        "history": "`recsys run daily` computes the newest day and publishes its lists.",
+        "daily": "`recsys show USER` prints a person's list; `recsys up` serves all lists, and runs every night.",
+        "search": "`recsys search` says what was found.",
+        "erase": "`recsys requests` lists what people have asked for.",
+    }
+    return f"{live}. Next: {following[job]}"
 
 
 def stages_json(stages: Sequence[Stage]) -> list[dict[str, Any]]:

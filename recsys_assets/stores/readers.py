@@ -68,7 +68,7 @@ def _grant(connection: Connection, database: str, role: str, *, people: bool) ->
     reader = sql.Identifier(role)
 
     def run(statement: str, *names: sql.Composable) -> None:
-        connection.execute(sql.SQL(statement).format(*names, reader))  # type: ignore[arg-type]  # texts of this file
+        connection.execute(sql.SQL(statement).format(*names, reader))  # texts of this file
 
     run("GRANT CONNECT ON DATABASE {} TO {}", sql.Identifier(database))
     run("GRANT USAGE ON SCHEMA public TO {}")

@@ -163,6 +163,22 @@ def test_what_cannot_be_kept_is_refused_and_written_nowhere(
     assert (home.path / "home.toml").read_text() == in_one_line
 
 
+def test_events_before_the_first_day_are_told_with_the_way_to_have_them(
+    recsys: Callable[..., Result], home: Home, sales: Path
+) -> None:
+    mapped = ("ingest", "mapped", str(sales), "--map", str(sales.with_suffix(".toml")))
+    sales.write_text(sales.read_text().replace("2024-", "2023-"))
+    file = home.path / "home.toml"
+    assert (
+        f"The home's first day is 2024-01-01. If your events begin earlier, set first_day in {file}"
+        in recsys(*mapped).output
+    )
+    file.write_text(file.read_text().replace("first_day = 2024-01-01", "first_day = 2023-05-01"))
+    again = recsys(*mapped).output
+    assert "1 clean, 0 rejected" in again
+    assert "The home's first day" not in again
+
+
 def test_a_source_that_would_refuse_the_kept_file_is_named(
     recsys: Callable[..., Result], home: Home, sales: Path
 ) -> None:
