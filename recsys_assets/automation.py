@@ -31,7 +31,8 @@ daily = dg.define_asset_job(
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(*SEARCH),
     partitions_def=DAY,
     executor_def=dg.in_process_executor,
-    description="Everything for one day, after which the day is live.",
+    description="Everything for one day, after which the newest day is live; a past one is computed and checked. The "
+    "tag recsys/publish = yes or no of a run says otherwise.",
 )
 
 search = dg.define_asset_job(

@@ -11,44 +11,18 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 import click
-import polars as pl
 
-from recsys_assets.commands import (
-    alert,
-    backup,
-    benchmark,
-    completion,
-    copy,
-    demo,
-    doctor,
-    email,
-    explain,
-    export,
-    home,
-    ingest,
-    migrate,
-    openapi,
-    people,
-    products,
-    publishing,
-    retention,
-    run,
-    search,
-    show,
-    simulate,
-    token,
-    verify,
-)
+from recsys_assets.commands.output import say
+from recsys_assets.commands.words import Words
 from recsys_assets.errors import RecsysError, TransientError
 from recsys_assets.local.signals import terminable
-from recsys_assets.stores.files import trouble
 
 EXIT_ERROR = 1
 EXIT_RETRY = 3
 EXIT_INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Words, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="recsys-assets")
 def recsys() -> None:
     """Tomorrow's products for every person in a shop.
@@ -58,14 +32,6 @@ def recsys() -> None:
     """
 
 
-for module in (
-    home, ingest, run, search, retention, publishing, people, show, explain, email, doctor, migrate, backup, alert,
-    completion, simulate, benchmark, openapi, products, export, copy, token, verify, demo,
-):  # fmt: skip
-    for command in module.COMMANDS:
-        recsys.add_command(command)
-
-
 def main() -> None:
     """Entry point: a mistake is one message on stderr and an exit code, never a traceback."""
     as_json = _wants_json(sys.argv[1:])
@@ -73,7 +39,9 @@ def main() -> None:
         try:
             with terminable():
                 recsys(prog_name="recsys", standalone_mode=False)
-        except (OSError, pl.exceptions.PolarsError) as error:  # files are read where a lazy frame is collected
+        except _of_files() as error:
+            from recsys_assets.stores.files import trouble
+
             raise trouble(error) or error from None
     except click.ClickException as error:
         if as_json:
@@ -86,7 +54,7 @@ def main() -> None:
         if as_json:
             _fail_json(error, message)
         else:
-            click.echo(f"recsys: {message}", err=True)
+            say(f"recsys: {message}", err=True)
         sys.exit(EXIT_RETRY if isinstance(error, TransientError) else EXIT_ERROR)
     except (click.Abort, KeyboardInterrupt) as error:
         if as_json:
@@ -94,6 +62,12 @@ def main() -> None:
         else:
             click.echo("recsys: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _of_files() -> tuple[type[Exception], ...]:
+    """Errors of reading files. A lazy frame reads them where it is collected; without polars none was."""
+    polars = sys.modules.get("polars")
+    return (OSError, polars.exceptions.PolarsError) if polars else (OSError,)
 
 
 def _of_file(error: OSError) -> str:

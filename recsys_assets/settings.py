@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from recsys_assets.errors import HomeError, SettingsError
 from recsys_assets.identity import KeyRing
+from recsys_assets.refusals import refusals
 from recsys_assets.scratch import write_private
 from recsys_assets.setting_values import (
     addresses,
@@ -56,10 +57,10 @@ VARIABLES = (
     Variable("RECSYS_MLFLOW_POSTGRES_URL", "mlflow_postgres_url", _PG, "", "MLflow's tracking and registry"),
     Variable("RECSYS_REDIS_URL", "redis_url", url("redis", "rediss"), "", "cache; default: the home's own Valkey"),
     Variable("RECSYS_LAKE_URL", "lake_url", lake, "", "the lake: a folder or s3://bucket/prefix; default: in the home"),
-    Variable("RECSYS_API_PORT", "api_port", whole(0, 65535), "0", "port of the API; 0 = a free one"),
-    Variable("RECSYS_DAGSTER_PORT", "dagster_port", whole(0, 65535), "0", "port of the Dagster UI; 0 = a free one"),
-    Variable("RECSYS_MLFLOW_PORT", "mlflow_port", whole(0, 65535), "0", "port of the MLflow UI; 0 = a free one"),
-    Variable("RECSYS_PAGES_PORT", "pages_port", whole(0, 65535), "0", "port of the data and dbt docs; 0 = a free one"),
+    Variable("RECSYS_API_PORT", "api_port", whole(0, 65535), "0", "port of the API; 0 = one that the home keeps"),
+    Variable("RECSYS_DAGSTER_PORT", "dagster_port", whole(0, 65535), "0", "port of the Dagster UI; 0 = as above"),
+    Variable("RECSYS_MLFLOW_PORT", "mlflow_port", whole(0, 65535), "0", "port of the MLflow UI; 0 = as above"),
+    Variable("RECSYS_PAGES_PORT", "pages_port", whole(0, 65535), "0", "port of the data and dbt docs; 0 = as above"),
     Variable("RECSYS_THREADS", "threads", whole(1, 1024), "2", "threads of model fits; results do not depend on it"),
     Variable("RECSYS_ALERT_WEBHOOK", "alert_webhook", _WEB, "", "a failed run is posted here as JSON"),
     Variable("RECSYS_ALERT_EMAIL", "alert_email", addresses, "", "a failed run is mailed to these addresses"),
@@ -170,26 +171,26 @@ class Source(BaseModel):
     """Where the nightly run looks for files: an importer's name, a path or glob, a mapping file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    format: str
-    path: str
-    map: str | None = None
+    format: str = Field(description="a format of `recsys ingest`")
+    path: str = Field(description="a file, a folder or a glob; of `sql`, the URL of the database")
+    map: str | None = Field(None, description="the mapping file of the formats `mapped` and `sql`")
 
 
 class HomeConfig(BaseModel):
     """``home.toml``: what a day is for this shop, which money it counts in, where its files are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    layout: int = LAYOUT_VERSION
-    first_day: date
-    last_day: date | None = None  # of an archive that has ended; a running shop has none
-    time_zone: str
-    currency: str
-    secret_fingerprint: str
-    shop_name: str = "our shop"  # as e-mails call it
-    shop_url: str | None = None  # of its first page, as e-mails link it
-    opt_out_url: str | None = None  # page of the shop where a person opts out; linked from e-mails
-    sources: tuple[Source, ...] = ()
-    tuning: Tuning = Tuning()
+    layout: int = Field(LAYOUT_VERSION, description="version of the home's layout; `recsys migrate` raises it")
+    first_day: date = Field(description="first day of the shop's events; no day before it can be computed")
+    last_day: date | None = Field(None, description="last day of an archive that has ended; a running shop has none")
+    time_zone: str = Field(description="what a day, an hour and a weekday are, for example Europe/Berlin")
+    currency: str = Field(description="the currency that everything is counted in, for example EUR")
+    secret_fingerprint: str = Field(description="tells another secret from the home's own; never edit it")
+    shop_name: str = Field("our shop", description="what e-mails call the shop")
+    shop_url: str | None = Field(None, description="the shop's first page, as e-mails link it")
+    opt_out_url: str | None = Field(None, description="page of the shop where a person opts out, as e-mails link it")
+    sources: tuple[Source, ...] = Field((), description="where each night looks for files: one `[[sources]]` for each")
+    tuning: Tuning = Field(Tuning(), description="the knobs: `[tuning]` and its sections")
 
     @field_validator("time_zone")
     @classmethod
@@ -310,7 +311,7 @@ def init_home(
             sources=sources,
         )
     except ValidationError as error:
-        raise SettingsError("init refused:\n" + _explain(error)) from error
+        raise SettingsError("init refused:\n" + refusals(HomeConfig, error)) from error
     write_private(path / "home.toml", _home_toml(config))
     return Home(path, config, keys, settings.lake_url or str(path / "lake"))
 
@@ -365,7 +366,7 @@ def read_config(text: str, name: str) -> HomeConfig:
     except tomllib.TOMLDecodeError as error:
         raise HomeError(f"{name} is not TOML: {error}") from error
     except ValidationError as error:
-        raise HomeError(f"{name} is refused:\n{_explain(error)}") from error
+        raise HomeError(f"{name} is refused:\n{refusals(HomeConfig, error)}") from error
 
 
 def home_layout(home: Path) -> int:
@@ -407,12 +408,6 @@ def newer_layout(file: Path, layout: int, known: int = LAYOUT_VERSION) -> HomeEr
     )
 
 
-def _explain(error: ValidationError) -> str:
-    return "\n".join(
-        f"  {'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
-    )
-
-
 def _toml_string(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -429,7 +424,28 @@ def _home_toml(config: HomeConfig) -> str:
         f"shop_name = {_toml_string(config.shop_name)}",
     ]
     for source in config.sources:
-        lines += ["", "[[sources]]", f"format = {_toml_string(source.format)}", f"path = {_toml_string(source.path)}"]
-        if source.map:
-            lines.append(f"map = {_toml_string(source.map)}")
+        lines += ["", *_source_toml(source)]
     return "\n".join([*lines, "", "# [tuning] and its sections override the knobs of recsys_assets/tuning.py", ""])
+
+
+def _source_toml(source: Source) -> list[str]:
+    values = {"format": source.format, "path": source.path, "map": source.map}
+    return ["[[sources]]", *(f"{name} = {_toml_string(value)}" for name, value in values.items() if value)]
+
+
+def keep_source(home: Home, source: Source) -> None:
+    """Adds a source at the end of ``home.toml``, and leaves what somebody has written there as it is.
+
+    Raises:
+        HomeError: the file has its sources in one line, where none can be added.
+    """
+    file = home.path / "home.toml"
+    text = "\n".join([_text(file).rstrip("\n"), "", *_source_toml(source), ""])
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise HomeError(
+            f"{file} says `sources = …` in one line, where none can be added ({error}). Write each as [[sources]]."
+        ) from None
+    read_config(text, str(file))
+    write_private(file, text)

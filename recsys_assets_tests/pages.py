@@ -11,7 +11,7 @@ from recsys_assets.settings import CHECKOUT
 README = CHECKOUT / "README.md"
 PAGES = (README, *sorted((CHECKOUT / "recsys_assets" / "pages").glob("*.md")))
 # Made from the code and compared with it elsewhere (readme.py): the lines in them are no instructions.
-_GENERATED = re.compile(r"<!-- (commands|knobs|settings|assets) -->.*?<!-- /\1 -->", re.DOTALL)
+_GENERATED = re.compile(r"<!-- (commands|knobs|settings|assets|home|sources) -->.*?<!-- /\1 -->", re.DOTALL)
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`]+)`")
 _ASSIGNED = re.compile(r"[A-Z_]+=.*", re.DOTALL)

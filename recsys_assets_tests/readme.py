@@ -1,4 +1,4 @@
-"""The README's tables of assets, commands, settings and knobs, made from the code.
+"""The README's tables of assets, commands, settings and knobs, and the keys of home.toml, made from the code.
 
 `python -m recsys_assets_tests.readme` rewrites them between their markers; a test compares.
 """
@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 import dagster as dg
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from recsys_assets.settings import CHECKOUT, VARIABLES
+from recsys_assets.settings import CHECKOUT, VARIABLES, HomeConfig, Source
 from recsys_assets.tuning import Tuning
 
 README = CHECKOUT / "README.md"
+HOME_PAGE = CHECKOUT / "recsys_assets" / "pages" / "home_toml.md"
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -37,8 +39,15 @@ def commands(group: click.Group) -> str:
     return table(("command", "what it does"), list(_commands(group, "recsys")))
 
 
+def commands_of(group: click.Group) -> dict[str, click.Command]:
+    """A group's commands by their words; those of `recsys` are loaded only now."""
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
 def _commands(group: click.Group, path: str) -> Iterator[tuple[str, str]]:
-    for name, command in sorted(group.commands.items()):
+    for name, command in sorted(commands_of(group).items()):
         if isinstance(command, click.Group):
             yield from _commands(command, f"{path} {name}")
         else:
@@ -76,25 +85,50 @@ def _knobs(model: BaseModel, prefix: str) -> Iterator[tuple[str, str, str]]:
             yield f"`{prefix}{name}`", f"`{shown}`", field.description
 
 
+def keys(model: type[BaseModel]) -> str:
+    """Every key of a section of home.toml, with its default."""
+    return table(
+        ("key", "default", "what it is"),
+        [(f"`{name}`", _default(field), field.description or "") for name, field in model.model_fields.items()],
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    return "" if field.default is None or isinstance(field.default, (tuple, BaseModel)) else f"`{field.default}`"
+
+
+def home_page(text: str) -> str:
+    """The page of home.toml with its tables made anew."""
+    return _filled(text, {"home": keys(HomeConfig), "sources": keys(Source)})
+
+
 def rendered(text: str, defs: dg.Definitions, group: click.Group) -> str:
     """The README's text with its tables made anew."""
-    made = {"assets": assets(defs), "commands": commands(group), "settings": settings(), "knobs": knobs()}
+    return _filled(
+        text, {"assets": assets(defs), "commands": commands(group), "settings": settings(), "knobs": knobs()}
+    )
+
+
+def _filled(text: str, made: dict[str, str]) -> str:
     for name, content in made.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, _, rest = text.partition(begin)
         _, found, after = rest.partition(end)
-        assert found, f"README.md has no place for the table of {name}"
+        assert found, f"the page has no place for the table of {name}"
         text = before + begin + content + "\n" + end + after
     return text
 
 
 def main() -> None:
-    """Rewrites README.md."""
+    """Rewrites README.md and the page of home.toml."""
     from recsys_assets.cli import recsys
     from recsys_assets.definitions import defs
 
     path = Path(README)
     path.write_text(rendered(path.read_text(), defs(), recsys))
+    HOME_PAGE.write_text(home_page(HOME_PAGE.read_text()))
 
 
 if __name__ == "__main__":

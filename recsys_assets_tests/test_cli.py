@@ -1,20 +1,28 @@
 """Every command: help, --json, exit codes, completion."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 
+from recsys_assets import commands
 from recsys_assets.cli import recsys
+from recsys_assets.commands.words import WORDS
 from recsys_assets.local.processes import free_port
 from recsys_assets.settings import Home
+from recsys_assets_tests.readme import commands_of
 
 AWAY = {
     name: f"postgresql://app:hush@127.0.0.1:{free_port()}/x"
@@ -23,7 +31,7 @@ AWAY = {
 
 
 def leaves(group: click.Group, path: str = "recsys") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    for name, command in commands_of(group).items():
         if isinstance(command, click.Group):
             yield from leaves(command, f"{path} {name}")
         else:
@@ -39,6 +47,81 @@ def test_every_command_has_help_and_json(path: str, command: click.Command) -> N
     options = [option for option in command.params if isinstance(option, click.Option)]
     assert all(option.help for option in options), f"an option of {path} has no help"
     assert "--json" in {word for option in options for word in option.opts}
+
+
+def test_the_help_of_every_word_is_that_of_its_command() -> None:
+    found = {name: (command.help or "").splitlines()[0] for name, command in commands_of(recsys).items()}
+    assert found == {name: what for name, (_, what) in WORDS.items()}
+
+
+def test_every_command_of_every_module_has_a_word() -> None:
+    folder = Path(commands.__file__).parent
+    modules = [import_module(f"recsys_assets.commands.{path.stem}") for path in folder.glob("[!_]*.py")]
+    made = {command.name for module in modules for command in getattr(module, "COMMANDS", ())}
+    assert made == set(WORDS)
+
+
+PROCESSOR = """
+import resource, sys
+from recsys_assets.cli import main
+try:
+    main()
+finally:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(used.ru_utime + used.ru_stime, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(("word", "seconds"), [("--help", 0.5), ("status", 1.0)])
+def test_what_is_typed_often_is_answered_with_little_work(home: Home, word: str, seconds: float) -> None:
+    def used() -> float:
+        done = subprocess.run(
+            [sys.executable, "-c", PROCESSOR, word],
+            env={"PATH": os.environ["PATH"], "RECSYS_HOME": str(home.path)},
+            capture_output=True, text=True, check=True, timeout=120,
+        )  # fmt: skip
+        return float(done.stderr.split()[-1])
+
+    # Of the processor, not of the clock; the best of three, because a busy machine makes the same work longer.
+    assert min(used() for _ in range(3)) < seconds
+
+
+@pytest.mark.parametrize("word", ["--help", "run --help", "requests --help"])
+def test_no_word_is_broken_in_sixty_columns(word: str, home: Home) -> None:
+    wide, narrow = (call(*word.split(), home=home.path, COLUMNS=columns).stdout for columns in ("200", "60"))
+    assert set(narrow.split()) <= set(wide.split())
+    assert "..." not in narrow.replace("[ARGS]...", "")
+    assert max(map(len, narrow.splitlines())) <= 60
+
+
+def typed(*words: str, home: Path, columns: int) -> str:
+    """What stands on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(
+        [sys.executable, "-m", "recsys_assets.cli", *words],
+        env={"PATH": os.environ["PATH"], "RECSYS_HOME": str(home), "TERM": "xterm-256color", "NO_COLOR": "1"},
+        stdout=theirs, stderr=theirs, stdin=theirs,
+    ):  # fmt: skip
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # the terminal ends with the program
+            while piece := os.read(ours, 1 << 16):
+                said += piece
+    os.close(ours)
+    return said.decode()
+
+
+@pytest.mark.parametrize(
+    "words", [("status",), ("generations",), ("run", "daily", "--to", "2024-01-01"), ("receipt", "x")]
+)
+def test_on_a_narrow_terminal_lines_break_between_words_and_none_is_coloured(
+    home: Home, words: tuple[str, ...]
+) -> None:
+    wide, narrow = (typed(*words, home=home.path, columns=columns) for columns in (500, 60))
+    assert narrow.split() == wide.split()
+    assert all(len(line) <= 60 or " " not in line.strip() for line in narrow.splitlines())
+    assert "\x1b" not in wide + narrow
 
 
 def call(*words: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":

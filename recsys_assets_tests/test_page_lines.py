@@ -53,7 +53,7 @@ from recsys_assets.tables import (
 from recsys_assets_tests.pages import PAGES, README, Block, Call, blocks, calls, cron_calls, inline
 from recsys_assets_tests.planned import with_plans
 from recsys_assets_tests.published import Stores, frame
-from recsys_assets_tests.readme import knob_names
+from recsys_assets_tests.readme import commands_of, knob_names
 from recsys_assets_tests.serving.running import api
 
 DAY = date(2026, 11, 20)
@@ -209,8 +209,8 @@ def named(words: list[str]) -> tuple[click.Command, str, list[str]]:
     for place, word in enumerate(words):
         if not isinstance(command, click.Group) or word.startswith("-"):
             return command, " ".join(words[:place]), words[place:]
-        assert word in command.commands, f"{command.name} has no command {word}"
-        command = command.commands[word]
+        assert word in commands_of(command), f"{command.name} has no command {word}"
+        command = commands_of(command)[word]
         if command.name == "ingest" and words[place + 1 : place + 2] == ["sql"]:
             return command, "ingest sql", words[place + 1 :]
     return command, " ".join(words), []
@@ -548,7 +548,7 @@ def test_every_name_and_file_is_one_that_the_code_knows(page: Path) -> None:
 
 def test_every_command_takes_json_as_the_pages_say() -> None:
     def leaves(group: click.Group) -> Iterator[click.Command]:
-        for command in group.commands.values():
+        for command in commands_of(group).values():
             yield from leaves(command) if isinstance(command, click.Group) else [command]
 
     without = {one.name for one in leaves(recsys) if not any("--json" in parameter.opts for parameter in one.params)}

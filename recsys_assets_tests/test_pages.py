@@ -9,6 +9,7 @@ import pytest
 
 from recsys_assets.cli import recsys
 from recsys_assets.settings import CHECKOUT, VARIABLES
+from recsys_assets_tests.readme import commands_of
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "recsys_assets" / "pages").glob("*.md"))]
 ROLES = {"data_engineer", "ml_engineer", "front_end", "email", "analyst", "privacy"}
@@ -36,8 +37,8 @@ def wrong(words: list[str]) -> str | None:
             if word.partition("=")[0] not in known | {"--help", "-h", "--version"}:
                 return f"{command.name} has no option {word}"
         elif isinstance(command, click.Group):
-            if word in command.commands:
-                command = command.commands[word]
+            if word in commands_of(command):
+                command = commands_of(command)[word]
             elif re.fullmatch(r"[a-z-]+", word):
                 return f"{command.name} has no command {word}"
     return None

@@ -11,6 +11,7 @@ from recsys_assets.models.members import MEMBER_MODELS
 from recsys_assets.settings import Home, Settings, Source, init_home, load_settings, open_home
 from recsys_assets.sources import MEMBERS
 from recsys_assets.tuning import Tuning
+from recsys_assets_tests import readme
 
 
 def settings(folder: Path, **more: str) -> Settings:
@@ -129,3 +130,32 @@ def test_a_folder_that_was_there_is_closed_when_it_becomes_a_home(
     home = make_home()
     modes = {path.name: path.stat().st_mode & 0o777 for path in (home.path, *home.path.iterdir())}
     assert modes == {"a shop": 0o700, "home.toml": 0o600, "secret": 0o600}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('shop_nam = "x"', "shop_nam is not a key; did you mean shop_name? The keys there are layout, first_day,"),
+        (
+            '[[sources]]\nformat = "auto"\npth = "x"',
+            "sources.0.pth is not a key; did you mean path? The keys there are",
+        ),
+        ('[[sources]]\nformat = "auto"', "sources.0.path is missing."),
+        ("[tuning.als]\nfactor = 8", "tuning.als.factor is not a key; did you mean factors? The keys there are"),
+        ("[tunning]\nx = 1", "tunning is not a key; did you mean tuning?"),
+        ("zzz = 1", "zzz is not a key. The keys there are layout,"),
+    ],
+)
+def test_a_wrong_key_of_home_toml_is_told_with_the_keys_that_exist(tmp_path: Path, line: str, words: str) -> None:
+    made(settings(tmp_path))
+    file = tmp_path / "a home" / "home.toml"
+    file.write_text(file.read_text() + line + "\n")
+    with pytest.raises(HomeError) as refused:
+        open_home(settings(tmp_path))
+    assert words in str(refused.value)
+
+
+def test_the_page_of_home_toml_is_made_from_the_code() -> None:
+    """Mended by ``RECSYS_HOME=… python -m recsys_assets_tests.readme``, with any home."""
+    text = readme.HOME_PAGE.read_text()
+    assert readme.home_page(text) == text

@@ -8,6 +8,7 @@ import polars as pl
 
 from recsys_assets.assets.features import PAST_EVENTS, events_of_people
 from recsys_assets.assets.models import load_blend
+from recsys_assets.assets.publication import publication_of
 from recsys_assets.assets.quality import spec
 from recsys_assets.assets.reference import reference
 from recsys_assets.assets.stage import stage
@@ -55,11 +56,13 @@ def promotion(
             )
         )
         decision = decide(verdicts, against, day in shop.tuning.promotion.accept_days)
+        wish = publication_of(context, shop)
         yield dg.AssetCheckResult(
             check_name="may_go_live",
             passed=decision.passed,
-            severity=dg.AssetCheckSeverity.ERROR if decision.stops else dg.AssetCheckSeverity.WARN,
-            description=decision.says,
+            # What is not to be published has no gate to pass: it may well differ from what is live.
+            severity=dg.AssetCheckSeverity.ERROR if decision.stops and wish.publishes else dg.AssetCheckSeverity.WARN,
+            description=decision.says if wish.publishes else f"not to be published: {wish.why}. {decision.says}",
         )
         yield dg.AssetCheckResult(check_name="reasons_are_true", passed=not reasons.false, description=str(reasons))
         yield dg.AssetCheckResult(check_name="sources_are_true", passed=not sources.false, description=str(sources))

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 import click
 
 from recsys_assets.commands.home import context
-from recsys_assets.commands.output import JSON, print_json
+from recsys_assets.commands.output import JSON, WholeHelps, print_json
 from recsys_assets.errors import SettingsError
 from recsys_assets.logic.alerts import Alert, Failure
 from recsys_assets.stores.alerts import ways
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def alert() -> None:
     """Messages about failed runs."""
 

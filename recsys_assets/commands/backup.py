@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from recsys_assets.commands.home import context
-from recsys_assets.commands.output import JSON, plain, print_json
+from recsys_assets.commands.output import JSON, WholeHelps, plain, print_json
 from recsys_assets.errors import SourceError
 from recsys_assets.local.backup import back_up
 from recsys_assets.local.backup import restore as restore_home
@@ -84,7 +84,7 @@ def _minute(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def suppressions() -> None:
     """Opt-outs and erasures as a file, which outlives the database. It holds no id and no key."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from recsys_assets.benchmark.outcome import Outcome, Progress, silent
-from recsys_assets.commands.output import JSON
+from recsys_assets.commands.output import JSON, WholeHelps
 
 FILE = click.Path(path_type=Path)
 MODEL = click.option("--model", help="Measure this model instead of choosing one.")
@@ -18,7 +18,7 @@ def _k(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option("--k", type=click.IntRange(1, 1000), default=default, show_default=True, help="Places.")
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def benchmark() -> None:
     """Measure the models on a public split, or on a shop's own history.
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import polars as pl
 
-from recsys_assets.commands.output import JSON, print_json
+from recsys_assets.commands.output import JSON, WholeHelps, print_json
 from recsys_assets.errors import NotFoundError, SourceError
 from recsys_assets.logic.copy_prompts import PARTS
 from recsys_assets.logic.copy_texts import ACCEPTED
@@ -22,7 +22,7 @@ from recsys_assets.tuning import Tuning
 DAY = click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Of which plans; default: the newest.")
 
 
-@click.group("copy")
+@click.group("copy", cls=WholeHelps)
 def copy_group() -> None:
     """The words beside offers: from a language model where RECSYS_LLM_URL is set, else from templates."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from recsys_assets.commands.home import context
-from recsys_assets.commands.output import JSON, print_json
+from recsys_assets.commands.output import JSON, WholeHelps, print_json
 from recsys_assets.commands.people import ANON, key_of
 from recsys_assets.errors import SettingsError, SourceError
 from recsys_assets.local.supervisor import Servers, servers
@@ -105,7 +105,7 @@ def _offer(row: dict[str, Any], currency: str) -> Offer:
     )
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def email() -> None:
     """E-mails from the templates of templates/email."""
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from recsys_assets.commands.output import JSON, announcer, print_json, print_line
+from recsys_assets.commands.output import JSON, announcer, print_json, print_line, say
 from recsys_assets.errors import StoreError
 from recsys_assets.importers import FORMATS
 from recsys_assets.local.liveness import conditions
@@ -20,6 +21,8 @@ from recsys_assets.stores.alerts import undelivered
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.late_days import stale_days
 
+# Options of `init` that a home which exists does not take, by the key that they fill.
+_LATER = {"last_day": "--last-day", "shop_name": "--name", "sources": "--source"}
 # What a line says of a process before its number.
 _SAID = {"runs": "pid ", "silent": "DOES NOT ANSWER, pid ", "dead": "IS DEAD, was pid "}
 
@@ -65,7 +68,9 @@ class _SourceType(click.ParamType[Source]):
 )
 @click.option("--map", "map_file", type=click.Path(path_type=Path), help="Mapping file of the sources given here.")
 @JSON
+@click.pass_context
 def init(
+    ctx: click.Context,
     *,
     first_day: datetime,
     last_day: datetime | None,
@@ -79,25 +84,44 @@ def init(
     """Make a home: the folder (RECSYS_HOME) that holds all state of one shop."""
     settings = load_settings()
     if map_file is not None:
+        if not sources:
+            raise click.UsageError(
+                "--map is the mapping file of a --source, and none is given. Name both, or use "
+                "`recsys ingest mapped PATH --map FILE --keep` once the home is there."
+            )
         mapping = str(map_file.expanduser().absolute())
         sources = tuple(source.model_copy(update={"map": mapping}) for source in sources)
+    asked: dict[str, Any] = {
+        "first_day": first_day.date(),
+        "last_day": None if last_day is None else last_day.date(),
+        "time_zone": time_zone,
+        "currency": currency,
+        "shop_name": shop_name,
+        "sources": sources,
+    }
     before = (settings.home / "home.toml").exists()
-    home = init_home(
-        settings,
-        first_day=first_day.date(),
-        last_day=None if last_day is None else last_day.date(),
-        time_zone=time_zone,
-        currency=currency,
-        shop_name=shop_name,
-        sources=sources,
-    )
+    ignored: list[str] = []
+    if before:
+        # What was not asked for is no other wish than what the home has.
+        config = open_home(settings).config
+        given = {n for n in asked if ctx.get_parameter_source(n) is click.core.ParameterSource.COMMANDLINE}
+        asked = {name: value if name in given else getattr(config, name) for name, value in asked.items()}
+        ignored = [name for name in asked if name in _LATER and asked[name] != getattr(config, name)]
+    home = init_home(settings, **asked)
     if as_json:
-        print_json({"home": home.path, "made": not before, "secret_fingerprint": home.config.secret_fingerprint})
+        told = {"home": home.path, "made": not before, "secret_fingerprint": home.config.secret_fingerprint}
+        print_json(told | {"ignored": [_LATER[name] for name in ignored]})
         return
-    print(f"{home.path} {'is a home already; it stays as it is' if before else 'is a home now'}.")
+    say(f"{home.path} {'is a home already; it stays as it is' if before else 'is a home now'}.")
+    if ignored:
+        options = " and ".join(_LATER[name] for name in ignored)
+        say(f"Ignored: {options}. Its home.toml says otherwise: edit {home.path / 'home.toml'}.")
     if not settings.secret:
-        print(f"Keep a copy of {home.path / 'secret'}: without it no id can be joined to its key.")
-    print("Next: `recsys ingest FORMAT PATH` brings events in, `recsys up` starts everything.")
+        say(f"Keep a copy of {home.path / 'secret'}: without it no id can be joined to its key.")
+    if home.config.sources:
+        say("Next: `recsys run history` lands what the sources hold; `recsys run daily` publishes the first lists.")
+    else:
+        say("Next: `recsys ingest auto PATH --check` says how a file of yours is read.")
 
 
 @click.command()
@@ -130,7 +154,7 @@ def down(as_json: bool) -> None:
     if as_json:
         print_json({"stopped": stopped})
     else:
-        print("stopped" if stopped else f"nothing runs for {home.path}")
+        say("stopped" if stopped else f"nothing runs for {home.path}")
 
 
 @click.command()
@@ -142,7 +166,7 @@ def status(as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print(_readable(found))
+        say(_readable(found))
     if found["away"]:
         raise StoreError(str(found["away"]))
 
@@ -187,12 +211,12 @@ def _readable(found: dict[str, object]) -> str:
     assert isinstance(processes, list)
     if processes:
         lines.append(f"runs   under process {found['owner']}")
-        lines += [f"       {p['name']:<18} {p['address'] or '-':<28} {_SAID[p['state']]}{p['pid']}" for p in processes]
+        lines += [f"       {p['name']:<18} {p['address'] or '-':<22} {_SAID[p['state']]}{p['pid']}" for p in processes]
     else:
         lines.append("runs   nothing; `recsys up` starts everything")
     if isinstance(live, dict):
         lines.append(f"live   generation {live['generation']} for {live['day']}, model {live['model_version']}")
-        lines.append(f"       published {_age(live['age_seconds'])} ago")
+        lines.append(f"       published {age_of(live['age_seconds'])} ago")
     else:
         lines.append("live   " + ("not known" if found["away"] else "nothing has been published yet"))
     alerts = found["alerts"]
@@ -212,10 +236,10 @@ def yesterday(home: Home, now: datetime) -> date:
     return min(newest, home.config.last_day) if home.config.last_day else newest
 
 
-def _age(seconds: int) -> str:
+def age_of(seconds: int) -> str:
     """One unit, rounded down.
 
-    >>> _age(59), _age(7200), _age(200_000)
+    >>> age_of(59), age_of(7200), age_of(200_000)
     ('59 s', '2 h', '2 d')
     """
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):

@@ -1,27 +1,29 @@
 """`recsys ingest`, `recsys rejected show`, `recsys contract`: files in, what was refused, and what is expected."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, cast
+from urllib.parse import urlsplit
 
 import click
 import polars as pl
 
 from recsys_assets import contract as shop_contract
-from recsys_assets.commands.output import JSON, announcer, print_json, print_line
+from recsys_assets.commands.output import JSON, WholeHelps, announcer, print_json, print_line, say
 from recsys_assets.commands.retention import is_gone, will_go
 from recsys_assets.contract import EXPLAINED, MAX_LINE_BYTES, REASONS, Kind
-from recsys_assets.errors import SourceError
+from recsys_assets.errors import SettingsError, SourceError
 from recsys_assets.importers import FORMATS, mapped
 from recsys_assets.importers.files import BROKEN, PARQUET, layout_of, open_bytes, read_parquet, read_xlsx
 from recsys_assets.importers.headers import list_names
 from recsys_assets.importers.ingest import LANDING, ingest, unchanged
 from recsys_assets.importers.reports import Example, FileReport, report_json
 from recsys_assets.logic.events import clean
-from recsys_assets.settings import Source, load_settings, open_home
+from recsys_assets.settings import Home, Source, keep_source, load_settings, open_home
 from recsys_assets.stores.lake import Delivery, Lake
 from recsys_assets.stores.retention import first_kept
 from recsys_assets.tables import LANDING_CATALOG, LANDING_EVENTS, LANDING_RATES
@@ -37,28 +39,84 @@ MADE_CATALOGS = ("complete_journey", "online_retail", "retailrocket")  # whose l
 @click.option("--map", "mapping", metavar="FILE", help="Mapping file of the formats mapped and sql.")
 @click.option("--kind", type=click.Choice(list(LANDING)), help="What the columns describe, where they do not tell.")
 @click.option("--check", is_flag=True, help="Show how it would be read and what would be rejected; write nothing.")
+@click.option("--keep", is_flag=True, help="Make it a source of the nights too, in home.toml, with its mapping file.")
 @JSON
 def ingest_command(
-    *, format: str, path: str, mapping: str | None, kind: Kind | None, check: bool, as_json: bool
+    *, format: str, path: str, mapping: str | None, kind: Kind | None, check: bool, keep: bool, as_json: bool
 ) -> None:
     """Land what a shop delivers: PATH is a file, a folder or a glob; for the format sql, a database's URL.
 
     The format auto tells by their columns which format files are of, or says what it tried.
     """
+    if keep and check:
+        raise click.UsageError("--check writes nothing: leave it out to --keep the source.")
+    if keep and kind:
+        raise click.UsageError("--keep: a source has no --kind. Write `kind` into a mapping file, and keep that.")
     home = open_home(load_settings())
     lake, source = Lake(home.lake_url), Source(format=format, path=path, map=mapping)
     reports = ingest(
         lake, home, source, now=datetime.now(UTC), check=check, kind=kind,
         progress=lambda text: click.echo(text, err=True),
     )  # fmt: skip
-    first = first_kept(lake, home.config.tuning)
+    first, early = first_kept(lake, home.config.tuning), False
     for report in reports:
         if as_json:
             print_line(report_json(report))
         else:
-            click.echo(describe(report, check=check))
+            say(describe(report, check=check))
             if gone := will_go(report, first):
-                click.echo(gone)
+                say(gone)
+            early |= "event_time_before_first_day" in report.rejected
+    if early and not as_json:
+        say(
+            f"The home's first day is {home.config.first_day}. If your events begin earlier, set first_day in "
+            f"{home.path / 'home.toml'} to their first day and repeat the command."
+        )
+    if not (check or kind) and (keep or not as_json):
+        _keep(home, _lasting(source), keep, announcer(as_json))
+
+
+def _lasting(source: Source) -> Source:
+    """The source as it holds from any folder."""
+    if source.format != "sql" and source.path != "package":
+        source = source.model_copy(update={"path": str(Path(source.path).expanduser().absolute())})
+    if source.map is None:
+        return source
+    return source.model_copy(update={"map": str(Path(source.map).expanduser().absolute())})
+
+
+def _keep(home: Home, source: Source, wanted: bool, say: Callable[[str], None]) -> None:
+    """Makes a source that worked one of the nights, or says how; nothing where the nights have it."""
+    if any(_covers(kept, source) for kept in home.config.sources):
+        if wanted:
+            say(f"{home.path / 'home.toml'} has this source already.")
+        return
+    if not wanted:
+        say("The nights do not look there. The same command with --keep adds it to the sources in home.toml.")
+        return
+    if source.format == "sql" and urlsplit(source.path).password:
+        raise SettingsError("a source with a password is not kept: put it into ~/.pgpass and leave it out of the URL.")
+    keep_source(home, source)
+    say(f"Kept in {home.path / 'home.toml'}: each night lands what is new there.")
+    for other in home.config.sources:
+        if source.format == "mapped" and other.format != "mapped" and _below(other.path, source.path):
+            say(
+                f"The source {other.format} of {other.path} meets these files too and will refuse them. Move them to "
+                "another folder, or take that source out of home.toml."
+            )
+
+
+def _covers(kept: Source, source: Source) -> bool:
+    """Whether a night that reads ``kept`` finds the files of ``source``."""
+    same = (kept.format, kept.map) == (source.format, source.map)
+    if source.format == "sql":
+        return same and kept.path == source.path
+    recognised = kept.format == "auto" and source.format != "mapped"
+    return (same or recognised) and _below(kept.path, source.path)
+
+
+def _below(kept: str, path: str) -> bool:
+    return kept == path or Path(kept) in Path(path).parents or fnmatch(path, kept)
 
 
 def describe(report: FileReport, *, check: bool = False) -> str:
@@ -95,7 +153,7 @@ def describe(report: FileReport, *, check: bool = False) -> str:
     return "\n".join(lines)
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def rejected() -> None:
     """Rows that break the contract."""
 

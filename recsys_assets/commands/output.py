@@ -2,11 +2,30 @@
 
 import dataclasses
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable
 from datetime import date
 from typing import Any
 
 import click
+
+
+class WholeHelps(click.Group):
+    """A group that lists its commands with their whole helps: cut ones say too little on a narrow terminal."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, first_line(command)) for name, command in found.items() if command])
+
+
+def first_line(command: click.Command) -> str:
+    """Of a command's help."""
+    return (command.help or "").partition("\n")[0]
+
 
 JSON = click.option("--json", "as_json", is_flag=True, help="The same for programs.")
 
@@ -36,6 +55,29 @@ def print_line(value: object) -> None:
     print(json.dumps(value, default=as_text), flush=True)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Prints sentences for people. On a terminal no line is longer than it is wide, and no word is broken."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(wrapped(text, shutil.get_terminal_size().columns) if stream.isatty() else text, err=err)
+
+
+def wrapped(text: str, columns: int) -> str:
+    """Lines of at most ``columns``, but for words that are longer; what follows of a line stands two further in.
+
+    >>> print(wrapped("  warning: the day is empty", 20))
+      warning: the day
+        is empty
+    """
+    lines = []
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += textwrap.wrap(
+            line, columns, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False,
+            drop_whitespace=True, replace_whitespace=False,
+        ) or [""]  # fmt: skip
+    return "\n".join(lines)
+
+
 def announcer(as_json: bool) -> Callable[[str], None]:
     """Says how something long goes on: the sentence, or ``{"message": sentence}`` on a line of its own."""
-    return (lambda text: print_line({"message": text})) if as_json else click.echo
+    return (lambda text: print_line({"message": text})) if as_json else say

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from recsys_assets.commands.home import context
-from recsys_assets.commands.output import JSON, plain, print_json
+from recsys_assets.commands.output import JSON, WholeHelps, plain, print_json
 from recsys_assets.errors import SettingsError
 from recsys_assets.identity import id_problem
 from recsys_assets.importers.product_changes import price_micros, read_product_changes
@@ -39,7 +39,7 @@ def product_changes() -> Iterator[tuple[ProductChanges, Home]]:
             cache.close()
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def products() -> None:
     """Sold out, restocked, repriced: between two catalogues.
 

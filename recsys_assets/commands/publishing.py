@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import click
 
 from recsys_assets.commands.home import context
-from recsys_assets.commands.output import JSON, plain, print_json
+from recsys_assets.commands.output import JSON, plain, print_json, say
 from recsys_assets.local.supervisor import servers
 from recsys_assets.stores import publishing
 from recsys_assets.stores.cache import Cache
@@ -37,9 +37,9 @@ def generations(as_json: bool) -> None:
         print_json([plain(g) for g in known])
         return
     for g in known:
-        print(f"{g.generation:>6}  {g.day}  {g.state:<8} model {g.model_version:<8} {g.people:>9,} people")
+        say(f"{g.generation:>6}  {g.day}  {g.state:<8} model {g.model_version:<8} {g.people:>9,} people")
     if not known:
-        print("nothing has been published yet")
+        say("nothing has been published yet")
 
 
 @click.command()
@@ -56,12 +56,12 @@ def rollback(to: int | None, as_json: bool) -> None:
             print_json({**plain(done), "seconds": round(seconds, 3), "written": found.warm() if fill else 0})
             return
         live = done.generation
-        print(f"live: generation {live.generation} for {live.day}, model {live.model_version} ({seconds:.2f} s)")
+        say(f"live: generation {live.generation} for {live.day}, model {live.model_version} ({seconds:.2f} s)")
         for problem in done.problems:
-            print(f"Redis could not follow: {problem}. Readers use Postgres; `recsys warm` brings Redis up to date.")
+            say(f"Redis could not follow: {problem}. Readers use Postgres; `recsys warm` brings Redis up to date.")
         if not done.whole and not done.problems:
-            print("Redis no longer holds it; filling it, while readers use Postgres …")
-            print(f"{found.warm():,} values written to Redis")
+            say("Redis no longer holds it; filling it, while readers use Postgres …")
+            say(f"{found.warm():,} values written to Redis")
 
 
 @click.command()
@@ -73,9 +73,7 @@ def warm(as_json: bool) -> None:
     if as_json:
         print_json({"written": count})
         return
-    print(
-        f"{count:,} values written to Redis" if count else "Redis holds the live generation; suppressions are applied"
-    )
+    say(f"{count:,} values written to Redis" if count else "Redis holds the live generation; suppressions are applied")
 
 
 COMMANDS = (generations, rollback, warm)

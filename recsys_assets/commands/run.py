@@ -1,26 +1,30 @@
 """`recsys run`: the jobs as real Dagster runs, with one line per asset while they work."""
 
 import contextlib
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from recsys_assets.assets.failures import failure_of, reason_of
 from recsys_assets.commands.home import context, yesterday
-from recsys_assets.commands.output import JSON, announcer, print_line
+from recsys_assets.commands.output import JSON, WholeHelps, announcer, print_line
 from recsys_assets.commands.search import found_on, told
 from recsys_assets.errors import RefusedError, SettingsError
 from recsys_assets.local.up import Platform, platform
 from recsys_assets.logic.late_days import ranges
+from recsys_assets.logic.publication import TAG, Wish
 from recsys_assets.settings import Home, Settings
-from recsys_assets.stores.lake import Lake
+from recsys_assets.stores.lake import Lake, days_between
 from recsys_assets.stores.late_days import stale_days
-from recsys_assets.stores.live import live_words
+from recsys_assets.stores.live import live_day, live_words
+from recsys_assets.tables import LANDING_EVENTS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -40,8 +44,16 @@ class Stage:
     metadata: Mapping[str, Any]
 
 
-def launch(running: Platform, job: str, days: Days | None, say: Callable[[str], None]) -> list[Stage]:
+def launch(
+    running: Platform,
+    job: str,
+    days: Days | None,
+    say: Callable[[str], None],
+    wish: Wish | None = None,
+) -> list[Stage]:
     """Runs a job over a range of days (None: of no day) the way the UI does, waits, and says what each stage wrote.
+
+    ``wish``: whether somebody wants the day published.
 
     Raises:
         RefusedError: the run failed; the message holds each failed step's reason and the run's id.
@@ -50,6 +62,7 @@ def launch(running: Platform, job: str, days: Days | None, say: Callable[[str], 
 
     first, last = (day.isoformat() for day in days) if days else ("", "")
     tags = {"dagster/partition": first} if days else {}
+    tags |= {TAG: wish} if wish else {}
     if first != last:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     say(job + (f" for {first}" if days else "") + (f" to {last}" if first != last else ""))
@@ -116,7 +129,8 @@ class _Watch:
             self.stages[asset] = Stage(asset, rows, seconds, {**before.metadata, **metadata})
         elif event.event_type_value == "STEP_START":
             if sys.stdout.isatty():  # a line that the step's result overwrites
-                print(f"  {event.step_key} …".ljust(60), end="\r", flush=True)
+                room = shutil.get_terminal_size().columns - 1
+                print(f"  {event.step_key} …"[:room].ljust(min(room, 60)), end="\r", flush=True)
         elif event.is_step_success:
             for asset in [asset for asset in self.stages if asset not in self._told]:
                 stage = self.stages[asset]
@@ -144,7 +158,7 @@ def _day(given: datetime | None, default: date, home: Home) -> date:
     return day
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def run() -> None:
     """Run a job and watch it; the Dagster UI shows the run too."""
 
@@ -177,12 +191,45 @@ def history(first: datetime | None, last: datetime | None, changed: bool, as_jso
 
 @run.command()
 @click.option("--day", type=DAY, help="Which day; default: yesterday.")
+@click.option("--from", "first", type=DAY, help="First day of several, each computed by a run of its own.")
+@click.option("--to", "last", type=DAY, help="Last day of several; default: yesterday. It alone may go live.")
+@click.option(
+    "--publish/--no-publish",
+    "publish",
+    default=None,
+    help="Publish it though a later day is live, or compute and check it only; default: publish what is not older.",
+)
 @JSON
-def daily(day: datetime | None, as_json: bool) -> None:
-    """Everything for one day, after which the day is live."""
+def daily(
+    *, day: datetime | None, first: datetime | None, last: datetime | None, publish: bool | None, as_json: bool
+) -> None:
+    """Everything for one day, after which it is live where no later day is; or for several days."""
     settings, home = context()
-    as_of = _day(day, yesterday(home, datetime.now(UTC)), home)
-    _run(settings, home, "daily", [(as_of, as_of)], as_json)
+    if day and (first or last):
+        raise SettingsError("--day is one day, --from and --to are several: name one of the two.")
+    if last and not first:
+        raise SettingsError("--to needs --from, the first of the days.")
+    newest = yesterday(home, datetime.now(UTC))
+    begin = _day(first or day, newest, home)
+    end = _day(last, newest, home) if first else begin
+    if end < begin:
+        raise SettingsError(f"--to {end} is before --from {begin}.")
+    wish: Wish | None = None if publish is None else "yes" if publish else "no"
+    say = announcer(as_json)
+    with platform(settings, home, RUN_SERVICES, say) as running:
+        if not (first or day) and live_day(running.servers.postgres_url) is None:
+            begin = end = _first_day(home, newest, say)
+        days = [(each, each) for each in days_between(begin, end)]
+        _runs(running, "daily", days, as_json, ["no"] * (len(days) - 1) + [wish])
+
+
+def _first_day(home: Home, newest: date, say: Callable[[str], None]) -> date:
+    """The day of the first lists: the newest with events, because files of a shop that tries us have often ended."""
+    landed = [day for day in Lake(home.lake_url).days(LANDING_EVENTS) if home.config.first_day <= day <= newest]
+    if not landed or landed[-1] == newest:
+        return newest
+    say(f"nothing is live yet, and no events are there after {landed[-1]}: the lists of that day are made")
+    return landed[-1]
 
 
 @run.command()
@@ -212,15 +259,38 @@ def erase(as_json: bool) -> None:
 
 
 def _run(settings: Settings, home: Home, job: str, days: Sequence[Days | None], as_json: bool) -> None:
-    if not days:
-        return
-    say = announcer(as_json)
-    with platform(settings, home, RUN_SERVICES, say) as running:
-        for some in days:
-            stages = launch(running, job, some, say)
-            if as_json:
-                told = {"first_day": some[0], "last_day": some[1]} if some else {}
-                print_line({"job": job, **told, "stages": stages_json(stages)})
+    if days:
+        with platform(settings, home, RUN_SERVICES, announcer(as_json)) as running:
+            _runs(running, job, days, as_json)
+
+
+def _runs(
+    running: Platform, job: str, days: Sequence[Days | None], as_json: bool, wishes: Sequence[Wish | None] = ()
+) -> None:
+    """One run after the other; ``wishes`` stand beside the days. The last line says what is live and what is next."""
+    say, stages = announcer(as_json), list[Stage]()
+    for some, wish in zip_longest(days, wishes):
+        stages = launch(running, job, some, say, wish)
+        if as_json:
+            told = {"first_day": some[0], "last_day": some[1]} if some else {}
+            print_line({"job": job, **told, "stages": stages_json(stages)})
+    if not as_json:
+        say(_ending(job, days[-1], stages, live_words(running.servers.postgres_url)))
+
+
+def _ending(job: str, days: Days | None, stages: Sequence[Stage], live: str) -> str:
+    """What is live after a run, and what to try next."""
+    why = next((stage.metadata.get("why") for stage in stages if stage.asset == "generation"), None)
+    if why and days:
+        again = f"`recsys run daily --day {days[1]} --publish`"
+        return f"{days[1]} is computed and checked, and not published: {why}. {again} publishes it."
+    following = {
+        "history": "`recsys run daily` computes the newest day and publishes its lists.",
+        "daily": "`recsys show USER` prints a person's list; `recsys up` serves all lists, and runs every night.",
+        "search": "`recsys search` says what was found.",
+        "erase": "`recsys requests` lists what people have asked for.",
+    }
+    return f"{live}. Next: {following[job]}"
 
 
 def stages_json(stages: Sequence[Stage]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from recsys_assets.commands.home import context, yesterday
-from recsys_assets.commands.output import JSON, plain, print_json
+from recsys_assets.commands.output import JSON, WholeHelps, plain, print_json
 from recsys_assets.errors import NotFoundError
 from recsys_assets.logic.search import Overrides, Searched, Undone, in_force
 from recsys_assets.settings import Home
@@ -17,7 +17,7 @@ from recsys_assets.stores.searches import Searches
 _BY_HAND = "undone by `recsys search undo`"
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def search() -> None:
     """What the search for better knobs found; `recsys run search` looks for them."""
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from recsys_assets.commands.home import context
-from recsys_assets.commands.output import JSON, plain, print_json
+from recsys_assets.commands.output import JSON, WholeHelps, plain, print_json
 from recsys_assets.local.supervisor import servers
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.tokens import SCOPES, Kept, Made, Tokens
@@ -29,7 +29,7 @@ def _name(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
-@click.group()
+@click.group(cls=WholeHelps)
 def token() -> None:
     """Tokens of the API: for profiles, listings, and writes."""
 

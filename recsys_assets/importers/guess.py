@@ -26,14 +26,15 @@ _WORDS: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = tuple(
         ("user_id", "user customer cust client member buyer shopper household account kunde kunden", "", _ID),
         ("product_id", "product prod item sku article art stock asin artikel goods", "", _ID),
         ("order_id", "order invoice basket transaction receipt bon rechnung", "", _ID),
-        ("event_id", "event", "", _ID),
         (
             "event_time",
             _MOMENT,
             "at on event order invoice purchase transaction utc local bestell",
             frozenset(),
         ),
+        # Before event_id: a column called `event` says what happened.
         ("event_type", "event action behavior behaviour activity type", "name kind", frozenset()),
+        ("event_id", "event", "", _ID),
         ("quantity", "quantity qty units menge count pieces anzahl", "ordered sold order item", frozenset()),
         ("list_price", "list rrp msrp original regular", "price preis", frozenset()),
         ("unit_price", "price amount paid cost preis", "unit sale sales net gross item", frozenset()),
@@ -88,6 +89,8 @@ def field_of(name: str) -> str | None:
 
     >>> field_of("CustomerID"), field_of("sku"), field_of("InvoiceDate"), field_of("customer_email")
     ('user_id', 'product_id', 'event_time', None)
+    >>> field_of("event"), field_of("event_id")
+    ('event_type', 'event_id')
     """
     words = frozenset(words_of(name))
     return next((field for field, one, other in _WORDS if words & one and words <= one | other), None)

@@ -148,7 +148,9 @@ def _secret(settings: Settings, home: Home) -> Iterator[Finding]:
     where = "RECSYS_SECRET" if settings.secret else str(file)
     said = f"fingerprint {home.keys.fingerprint()}, from {where}"
     yield Finding("ok", "secret", f"{said}. Is there a copy elsewhere? Without it no id can be joined to its key")
-    yield from _open_to_others("secret", [file, home.path / "postgres.password", home.path / "state.json"])
+    yield from _open_to_others(
+        "secret", [file, home.path / "postgres.password", home.path / "reader.password", home.path / "state.json"]
+    )
 
 
 def _open_to_others(what: str, private: Iterable[Path]) -> Iterator[Finding]:

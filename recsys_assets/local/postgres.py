@@ -1,4 +1,4 @@
-"""Postgres from a wheel, for one home: on 127.0.0.1, a free port, with a password, its data in ``<home>/postgres``.
+"""Postgres from a wheel, for one home: on 127.0.0.1, its own port, with a password, its data in ``<home>/postgres``.
 
 Postgres refuses to run as root. As root it therefore runs in a user namespace, where it is somebody else and the
 files stay root's own; where namespaces are blocked it runs as ``nobody``, who cannot enter a private home, so that
@@ -22,7 +22,8 @@ from typing import Literal
 import psycopg
 
 from recsys_assets.errors import HomeError, StoreError
-from recsys_assets.local.processes import Child, Program, free_port, stop_orphan, wait_until
+from recsys_assets.local.ports import Ports
+from recsys_assets.local.processes import Child, Program, stop_orphan, wait_until
 from recsys_assets.local.signals import check
 from recsys_assets.scratch import write_private
 
@@ -85,6 +86,11 @@ class Postgres:
         return self._child.pid
 
     @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
+
+    @property
     def address(self) -> str:
         """Host and port."""
         return f"127.0.0.1:{self._port}"
@@ -100,7 +106,7 @@ class Postgres:
             StoreError: it does not come up; the message ends with its log.
             HomeError: the data cannot be used as they stand.
         """
-        self._begin(free_port() for _ in range(_TRIES))
+        self._begin(Ports(self._link.parent).tries(self.name))
 
     def _begin(self, ports: Iterable[int]) -> None:
         data = self._data()

@@ -1,7 +1,6 @@
 """`recsys up`: the servers, Dagster's UI and daemon, MLflow's UI and the API, in the foreground of one terminal."""
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +12,9 @@ from pathlib import Path
 from recsys_assets.errors import RefusedError, StoreError
 from recsys_assets.local.answers import HOST, answers
 from recsys_assets.local.guarded import own_origins
+from recsys_assets.local.ports import Ports, is_free
 from recsys_assets.local.postgres import Postgres
-from recsys_assets.local.processes import Child, Program, free_port, pause, wait_until
+from recsys_assets.local.processes import Child, Program, pause, wait_until
 from recsys_assets.local.restarts import RESTARTS, WITHIN_SECONDS, Restarts
 from recsys_assets.local.signals import check, deferred, exposed, shielded, taken, terminable
 from recsys_assets.local.state import Process, State, held, owner_lock, process, read_state, users_lock
@@ -227,13 +227,15 @@ def _started(
         ("api", "RECSYS_API_PORT", settings.api_port),
         ("pages", "RECSYS_PAGES_PORT", settings.pages_port),
     ):
-        if name in names and port and not _is_free(port):
+        if name in names and port and not is_free(port):
             raise RefusedError(f"{setting}: port {port} is taken; choose another one, or 0 for a free one.")
     with owning(settings, home) as owner, deferred(), ExitStack() as stack:
         try:
             environment = platform_environment(settings, home, owner.servers)
             wanted = [s for s in _services(settings, home, environment) if s.program.name in names]
             announce("starting " + ", ".join(service.title for service in wanted))
+            for elsewhere in _moved(settings, home, owner, wanted):
+                announce(elsewhere)
             ours: list[_Running] = []
             # Those without a port come last, when the others have answered: the daemon and the UI would otherwise
             # both make Dagster's tables.
@@ -253,6 +255,20 @@ def _started(
         finally:
             with shielded():
                 stack.close()
+
+
+def _moved(settings: Settings, home: Home, owner: Owner, wanted: Sequence[_Service]) -> list[str]:
+    """What listens elsewhere than at the last start, though nobody has set a port for it."""
+    given = {
+        "dagster-webserver": settings.dagster_port,
+        "mlflow": settings.mlflow_port,
+        "api": settings.api_port,
+        "pages": settings.pages_port,
+    }
+    ports = {server.name: server.port for server in owner.running}
+    ports |= {s.program.name: s.port for s in wanted if s.port and not given[s.program.name]}
+    own = Ports(home.path)
+    return [said for name, port in ports.items() if (said := own.moved(name, port))]
 
 
 def _end_dead_runs(settings: Settings, environment: dict[str, str], announce: Callable[[str], None]) -> None:
@@ -303,16 +319,6 @@ def _busy(home: Home) -> StoreError:
     return StoreError(f"another command has used the servers of {home.path} for {LOCK_SECONDS:.0f} s; try later.")
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
 def _services(settings: Settings, home: Home, environment: dict[str, str]) -> list[_Service]:
     # Not resolved: the interpreter of a virtual environment is a link, and its programs stand beside the link.
     programs = Path(sys.executable).parent
@@ -323,10 +329,11 @@ def _services(settings: Settings, home: Home, environment: dict[str, str]) -> li
         log, limit = home.logs / f"{name}.log", settings.log_megabytes * 1_000_000
         return Program(name, command, log, environment, folder=home.path, patience=patience, log_limit=limit)
 
-    dagster, mlflow, api, pages = (
-        port or free_port()
-        for port in (settings.dagster_port, settings.mlflow_port, settings.api_port, settings.pages_port)
-    )
+    own = Ports(home.path)
+    dagster = settings.dagster_port or own.port("dagster-webserver")
+    mlflow = settings.mlflow_port or own.port("mlflow")
+    api = settings.api_port or own.port("api")
+    pages = settings.pages_port or own.port("pages")
     webserver = [sys.executable, "-m", "recsys_assets.local.guarded", "-w", workspace, "-h", HOST, "-p", str(dagster)]
     daemon = [str(programs / "dagster-daemon"), "run", "-w", workspace]
     tracking = [str(programs / "mlflow"), "server", "--host", HOST, "--port", str(mlflow), "--workers", "1"]

@@ -1,4 +1,4 @@
-"""Valkey from a wheel, for one home: on 127.0.0.1, a free port, with a password, its data in ``<home>/valkey``."""
+"""Valkey from a wheel, for one home: on 127.0.0.1, its own port, with a password, its data in ``<home>/valkey``."""
 
 import importlib.util
 import secrets
@@ -11,7 +11,8 @@ from pathlib import Path
 import redis
 
 from recsys_assets.errors import HomeError, StoreError
-from recsys_assets.local.processes import Child, Program, free_port, stop_orphan
+from recsys_assets.local.ports import Ports
+from recsys_assets.local.processes import Child, Program, stop_orphan
 from recsys_assets.local.signals import check
 from recsys_assets.scratch import write_private
 
@@ -71,6 +72,11 @@ class Valkey:
         return self._child.pid
 
     @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
+
+    @property
     def address(self) -> str:
         """Host and port."""
         return f"127.0.0.1:{self._port}"
@@ -86,7 +92,7 @@ class Valkey:
         Raises:
             StoreError: it does not come up; the message ends with its log.
         """
-        self._begin(free_port() for _ in range(_TRIES))
+        self._begin(Ports(self._home).tries(self.name))
 
     def _begin(self, ports: Iterable[int]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -24,19 +24,27 @@ class Live:
     served: pl.DataFrame
 
 
+def live_day(postgres_url: str) -> tuple[int, date] | None:
+    """The live generation and its day; None before the first one.
+
+    Raises:
+        StoreError: Postgres does not answer.
+    """
+    with Postgres(postgres_url).connect() as connection:
+        pointer = rows(connection, "read/pointer") if schema_version(connection) else []
+    return (int(pointer[0]["generation"]), pointer[0]["day"]) if pointer else None
+
+
 def live_words(postgres_url: str) -> str:
     """Which generation is live, for a message: read from the pointer, since what has failed may have moved it before.
 
     Never raises for a database that is away: that is what the message then says.
     """
     try:
-        with Postgres(postgres_url).connect() as connection:
-            pointer = rows(connection, "read/pointer") if schema_version(connection) else []
+        found = live_day(postgres_url)
     except StoreError:
         return "what is live is not known: Postgres does not answer"
-    if not pointer:
-        return "nothing is live yet"
-    return f"generation {pointer[0]['generation']} for {pointer[0]['day']} is live"
+    return f"generation {found[0]} for {found[1]} is live" if found else "nothing is live yet"
 
 
 def live(postgres: Postgres, people: int, places: int) -> Live | None:

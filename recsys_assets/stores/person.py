@@ -100,6 +100,20 @@ def parts(lake: Lake, postgres: Postgres, cache: Cache, keys: KeyRing, exports: 
                _exported(exports, asked.keys, marks))  # fmt: skip
 
 
+def is_known(lake: Lake, postgres: Postgres, cache: Cache, keys: KeyRing, exports: Path, asked: Asked) -> bool:
+    """Whether any place holds anything of the person. The lake comes last: only for a stranger all of it is read.
+
+    Raises:
+        StoreError: a store does not answer.
+        SourceError: an export cannot be read.
+    """
+    for in_lake in (False, True):
+        for part in parts(lake, postgres, cache, keys, exports, asked):
+            if (part.store == "lake") == in_lake and any(True for _ in part.rows):
+                return True
+    return False
+
+
 def document(asked: Asked, currency: str, made_at: datetime, found: Iterable[Part]) -> Iterator[str]:
     """The JSON of an access export, in pieces."""
     head = {

@@ -300,7 +300,7 @@ class Publisher:
         if live and day < live[0]["day"] and not force:
             raise RefusedError(
                 f"generation {live[0]['generation']} for {live[0]['day']} is live: {day} before it is published only "
-                f"by force; `recsys rollback` goes back to a kept one."
+                f"by `recsys run daily --day {day} --publish`; `recsys rollback` goes back to a kept one."
             )
 
     def _retire(self, connection: Connection, keep: int) -> None:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -21,6 +21,7 @@ LISTS, PROFILES, PLANS = "Postgres lists", "Postgres profiles", "Postgres plans"
 CACHED, CACHED_PLANS = "Redis lists", "Redis plans"  # of which the first says that Redis has followed
 CACHED_TOO = "Redis lists, before it followed or again"
 CACHED_PLANS_TOO = "Redis plans, before it followed or again"
+DUE = timedelta(days=1)  # whatever sweeps looks every half minute: a day means that none does
 _NUMBER = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -82,6 +83,42 @@ class Pending:
     receipt: str
     mark: str
     asked_at: datetime
+
+
+@dataclass(frozen=True)
+class Request:
+    """A wish in a list: what is asked for, when (UTC), and when every store had followed, None: not yet."""
+
+    receipt: str
+    kind: Kind
+    asked_at: datetime
+    done_at: datetime | None
+
+    def state(self, now: datetime) -> Literal["overdue", "open", "done"]:
+        """A wish that waits is swept within minutes; one that has waited for `DUE` is overdue."""
+        if self.done_at is not None:
+            return "done"
+        return "overdue" if now - self.asked_at >= DUE else "open"
+
+
+def requests(postgres: Postgres, limit: int) -> list[Request]:
+    """At most ``limit`` wishes: those that wait, the oldest first, then those that are done, the newest first.
+
+    Raises:
+        StoreError: Postgres does not answer.
+    """
+    postgres.migrate()
+    with postgres.connect() as connection:
+        found = rows(connection, "read/requests", {"limit": limit})
+    return [
+        Request(
+            str(row["receipt"]),
+            row["kind"],
+            row["asked_at"].astimezone(UTC),
+            row["done_at"] and row["done_at"].astimezone(UTC),
+        )
+        for row in found
+    ]
 
 
 def find(postgres: Postgres, receipt: str) -> Receipt | None:

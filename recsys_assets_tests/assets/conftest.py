@@ -1,12 +1,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -39,11 +40,20 @@ class Shop:
             text=True,
         )
 
-    def run(self, job: str, first: object, last: object, module: str = RUN_JOB, **variables: str) -> dict[str, Any]:
-        """What a job told when it ended, run by `RUN_JOB` or a module like it."""
+    def run(
+        self,
+        job: str,
+        first: object,
+        last: object,
+        module: str = RUN_JOB,
+        tags: Mapping[str, str] = MappingProxyType({}),
+        **variables: str,
+    ) -> dict[str, Any]:
+        """What a job told when it ended, run by `RUN_JOB` or a module like it, with further ``tags``."""
         environment = platform_environment(self.settings, self.home, self.servers) | variables
+        words = (job, str(first), str(last), *(f"{name}={value}" for name, value in tags.items()))
         with TemporaryDirectory() as folder:
-            out, log = run_module(self.programs, module, (job, str(first), str(last)), environment, Path(folder))
+            out, log = run_module(self.programs, module, words, environment, Path(folder))
         assert out, log[-4000:]
         told: dict[str, Any] = json.loads(out.splitlines()[-1])
         return told

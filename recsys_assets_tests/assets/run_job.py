@@ -1,4 +1,4 @@
-"""`python -m recsys_assets_tests.assets.run_job JOB FIRST LAST`: one job in this process, for the home of RECSYS_HOME.
+"""`python -m recsys_assets_tests.assets.run_job JOB FIRST LAST [TAG=VALUE …]`: one job, for the home of RECSYS_HOME.
 
 Prints one JSON line: whether it succeeded, each failed step's reason and what an alert would say of it, and per asset
 what its materializations say.
@@ -11,14 +11,17 @@ from typing import Any
 import dagster as dg
 
 
-def run(job: str, first: str, last: str, only: list[dg.AssetKey] | None = None) -> dict[str, Any]:
-    """What a job told, or a run of ``only`` these of its assets."""
+def run(
+    job: str, first: str, last: str, only: list[dg.AssetKey] | None = None, more: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """What a job told, or a run of ``only`` these of its assets; ``more`` are further tags."""
     from recsys_assets.assets.failures import alert_of
     from recsys_assets.definitions import defs  # opens the home
 
     tags = {"dagster/partition": first}
     if first != last:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    tags |= more or {}
     with dg.DagsterInstance.ephemeral() as instance:
         result = (
             defs()
@@ -50,8 +53,10 @@ def run(job: str, first: str, last: str, only: list[dg.AssetKey] | None = None) 
     return told
 
 
-def main(job: str, first: str, last: str) -> None:
-    print(json.dumps(run(job, first, last), default=str))
+def main(job: str, first: str, last: str, *tags: str) -> None:
+    """Each of ``tags`` is ``name=value``."""
+    more = dict(tag.split("=", 1) for tag in tags)
+    print(json.dumps(run(job, first, last, more=more), default=str))
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from recsys_assets.identity import KeyRing
+from recsys_assets.logic.publication import TAG
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.publishing import generations
@@ -98,13 +99,51 @@ def test_a_run_killed_at_any_asset_is_repaired_by_running_it_again(open_shop: Op
         assert hash_of(repaired) == hash_of(day)
 
 
-def test_a_refused_day_leaves_the_live_one_and_says_why(shop: Shop, day: dict[str, Any]) -> None:
+def live_day(shop: Shop) -> date:
+    return next(generation.day for generation in generations(shop.servers.postgres_url) if generation.live)
+
+
+def test_a_past_day_is_computed_and_checked_and_published_by_a_wish_alone(shop: Shop, day: dict[str, Any]) -> None:
     before = LAST - timedelta(1)
-    refused = shop.run("daily", before, before)
-    assert not refused["success"]
-    assert f"{before} before it is published only by force" in refused["failures"][0]
-    live = next(generation for generation in generations(shop.servers.postgres_url) if generation.live)
-    assert live.day == LAST
+    past = shop.run("daily", before, before)
+    assert past["success"], past["failures"]
+    told = past["assets"]["generation"][before.isoformat()]
+    assert (told["published"], told["why"].endswith(f"for {LAST} is live, which is later")) == (False, True)
+    assert told["list_hash"] == past["assets"]["lists"][before.isoformat()]["list_hash"]
+    assert past["checks"]["reasons_are_true"][0]
+    assert "not to be published" in past["checks"]["may_go_live"][1]
+    assert live_day(shop) == LAST
+
+    only_computed = shop.run("daily", LAST, LAST, tags={TAG: "no"})
+    assert only_computed["success"], only_computed["failures"]
+    assert only_computed["assets"]["generation"][LAST.isoformat()]["why"] == "it was to be computed only"
+    misspelt = shop.run("daily", LAST, LAST, tags={TAG: "maybe"})
+    assert f"the tag {TAG} of the run is 'maybe': it says yes or no." in misspelt["failures"]
+
+    wanted = shop.run("daily", before, before, tags={TAG: "yes"})
+    assert wanted["success"], (wanted["failures"], wanted["checks"])
+    assert wanted["assets"]["generation"][before.isoformat()]["published"]
+    assert live_day(shop) == before
+    newest = shop.run("daily", LAST, LAST)
+    assert newest["success"], newest["failures"]
+    assert live_day(shop) == LAST
+
+
+def test_a_past_day_that_differs_from_what_is_live_is_green_where_it_is_not_published(
+    shop: Shop, day: dict[str, Any]
+) -> None:
+    before, file = LAST - timedelta(1), shop.home.path / "home.toml"
+    whole = file.read_text()
+    file.write_text(whole + "[tuning.promotion]\nchurn_at_most = 0.0\n")
+    try:
+        past = shop.run("daily", before, before)
+        assert past["success"], past["failures"]
+        assert not past["checks"]["may_go_live"][0]
+        refused = shop.run("daily", before, before, tags={TAG: "yes"})
+        assert not refused["success"]
+        assert live_day(shop) == LAST
+    finally:
+        file.write_text(whole)
 
 
 def test_somebody_who_opted_out_is_not_in_the_next_generation(shop: Shop, day: dict[str, Any]) -> None:

@@ -58,6 +58,28 @@ def test_a_databases_url_stays_as_it_is(folder: Path) -> None:
     assert paths == ["postgresql://u@host/shop", "package", str(Path("files").absolute())]
 
 
+def test_a_second_init_says_which_options_it_ignored(folder: Path) -> None:
+    first = ["--first-day", "2024-02-01", "--time-zone", "Europe/Berlin"]
+    CliRunner().invoke(commands.init, first)
+    later = [*first, "--name", "Corner", "--last-day", "2024-03-01", "--source", "auto=files"]
+    printed = CliRunner().invoke(commands.init, later, catch_exceptions=False).output
+    assert "Ignored: --last-day and --name and --source." in printed
+    told = CliRunner().invoke(commands.init, [*later, "--json"], catch_exceptions=False).output
+    assert json.loads(told)["ignored"] == ["--last-day", "--name", "--source"]
+    # A zone that is not asked for is not the default's wish.
+    same = CliRunner().invoke(commands.init, ["--first-day", "2024-02-01"], catch_exceptions=False).output
+    assert "Ignored" not in same
+    with pytest.raises(HomeError, match="time_zone is Europe/Berlin, not UTC"):
+        CliRunner().invoke(commands.init, ["--first-day", "2024-02-01", "--time-zone", "UTC"], catch_exceptions=False)
+
+
+def test_init_without_sources_says_what_comes_next(folder: Path) -> None:
+    printed = CliRunner().invoke(commands.init, ["--first-day", "2024-02-01"], catch_exceptions=False).output
+    assert "Next: `recsys ingest auto PATH --check`" in printed
+    lost = CliRunner().invoke(commands.init, ["--first-day", "2024-02-01", "--map", "sales.toml"])
+    assert (lost.exit_code, "--map is the mapping file of a --source" in lost.output) == (2, True)
+
+
 def test_an_unknown_zone_is_refused_by_name(folder: Path) -> None:
     with pytest.raises(SettingsError, match="Mars"):
         CliRunner().invoke(commands.init, ["--first-day", "2024-02-01", "--time-zone", "Mars"], catch_exceptions=False)

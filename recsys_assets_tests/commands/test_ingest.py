@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys_assets.commands.ingest import COMMANDS
-from recsys_assets.errors import SourceError
-from recsys_assets.settings import Home
+from recsys_assets.errors import HomeError, SourceError
+from recsys_assets.settings import Home, Source, keep_source, load_settings, open_home
 from recsys_assets_tests.importers.shop import event, jsonl
 
 GOOD, BAD = event(), event(user_id="anna@example.org", quantity=0)
@@ -105,3 +105,83 @@ def test_contract_prints(recsys: Callable[..., Result]) -> None:
     assert json.loads(recsys("contract", "rate").output)["title"] == "Rate"
     assert json.loads(recsys("contract", "user").output)["title"] == "User"
     assert recsys("contract").output.startswith("# What a shop sends")
+
+
+MAPPING = """\
+kind = "events"
+[columns]
+event_time = "when"
+user_id = "customer"
+product_id = "sku"
+unit_price = "paid"
+[constants]
+event_type = "purchase"
+"""
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Path:
+    """A shop's own four columns and, beside them, how they are read."""
+    (tmp_path / "sales.toml").write_text(MAPPING)
+    (tmp_path / "sales.csv").write_text("when,customer,sku,paid\n2024-05-01 10:12:00,17,A-100,2.49\n")
+    return tmp_path / "sales.csv"
+
+
+def test_a_file_that_landed_offers_to_be_a_source_and_is_kept_with_its_mapping(
+    recsys: Callable[..., Result], home: Home, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sales.parent)
+    call = ("ingest", "mapped", "sales.csv", "--map", "sales.toml")
+    assert "with --keep adds it to the sources in home.toml" in recsys(*call).output
+    assert "--keep" not in recsys(*call, "--json").stdout
+    edited = home.path / "home.toml"
+    edited.write_text(edited.read_text() + "[tuning]\nk_anonymity = 3  # few buyers\n")
+    assert "Kept in" in recsys(*call, "--keep").output
+    config = open_home(load_settings()).config
+    assert config.sources == (Source(format="mapped", path=str(sales), map=str(sales.with_suffix(".toml"))),)
+    assert config.tuning.k_anonymity == 3
+    assert "# few buyers" in edited.read_text()
+    before = edited.read_text()
+    assert "has this source already" in recsys(*call, "--keep").output
+    assert edited.read_text() == before
+    assert "--keep" not in recsys(*call).output
+
+
+def test_what_cannot_be_kept_is_refused_and_written_nowhere(
+    recsys: Callable[..., Result], home: Home, sales: Path
+) -> None:
+    mapped = ("ingest", "mapped", str(sales), "--map", str(sales.with_suffix(".toml")), "--keep")
+    before = (home.path / "home.toml").read_text()
+    checked = recsys(*mapped, "--check")
+    assert (checked.exit_code, "--check writes nothing" in checked.output) == (2, True)
+    named = recsys(*mapped, "--kind", "events")
+    assert (named.exit_code, "a source has no --kind" in named.output) == (2, True)
+    in_one_line = before + "sources = []\n"
+    (home.path / "home.toml").write_text(in_one_line)
+    with pytest.raises(HomeError, match=r"Write each as \[\[sources\]\]"):
+        recsys(*mapped)
+    assert (home.path / "home.toml").read_text() == in_one_line
+
+
+def test_events_before_the_first_day_are_told_with_the_way_to_have_them(
+    recsys: Callable[..., Result], home: Home, sales: Path
+) -> None:
+    mapped = ("ingest", "mapped", str(sales), "--map", str(sales.with_suffix(".toml")))
+    sales.write_text(sales.read_text().replace("2024-", "2023-"))
+    file = home.path / "home.toml"
+    assert (
+        f"The home's first day is 2024-01-01. If your events begin earlier, set first_day in {file}"
+        in recsys(*mapped).output
+    )
+    file.write_text(file.read_text().replace("first_day = 2024-01-01", "first_day = 2023-05-01"))
+    again = recsys(*mapped).output
+    assert "1 clean, 0 rejected" in again
+    assert "The home's first day" not in again
+
+
+def test_a_source_that_would_refuse_the_kept_file_is_named(
+    recsys: Callable[..., Result], home: Home, sales: Path
+) -> None:
+    keep_source(home, Source(format="auto", path=str(sales.parent)))
+    printed = recsys("ingest", "mapped", str(sales), "--map", str(sales.with_suffix(".toml")), "--keep").output
+    assert f"The source auto of {sales.parent} meets these files too and will refuse them." in printed

@@ -1,7 +1,9 @@
 import json
 from collections.abc import Callable
+from datetime import date
 
 import click
+import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -10,9 +12,11 @@ from recsys_assets.errors import NotFoundError, RefusedError, SettingsError
 from recsys_assets.local.processes import free_port
 from recsys_assets.logic.wishes import Wishes
 from recsys_assets.stores import suppressions
+from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.receipts import record
-from recsys_assets_tests.published import Stores
+from recsys_assets.tables import CLEAN_EVENTS
+from recsys_assets_tests.published import Stores, frame
 
 Run = Callable[..., str]
 
@@ -120,6 +124,51 @@ def test_an_optout_without_redis_says_what_holds(stores: Stores, run: Run, monke
     assert "`recsys warm`" in printed
     printed = run(people.optin, "1")
     assert "the next publish brings it up to date" in printed
+
+
+def test_an_id_that_nothing_is_known_of_is_asked_about(stores: Stores, run: Run) -> None:
+    stores.publish(["007"])
+    marks = stores.suppressions.marks()
+    for command in (people.optout, people.forget):
+        for words in (["7"], ["7", "--json"]):
+            with pytest.raises(SettingsError, match=r"no store and no file knows this user.* With --yes"):
+                run(command, *words)
+    assert stores.suppressions.marks() == marks
+    assert "opted out" in run(people.optout, "7", "--yes")
+    assert "erased" in run(people.forget, "7")  # its receipt is known by now
+
+
+def test_an_id_of_the_lake_alone_is_known_and_one_of_the_other_kind_is_told(stores: Stores, run: Run) -> None:
+    lake, day = Lake(stores.home.lake), date(2024, 3, 1)
+    cookie, user = stores.home.keys.anon_key("c-1"), stores.key("u-1")
+    seen = {"user_key": user, "anon_key": cookie, "event_date": day, "event_id": "e", "event_type": "view"}
+    lake.write(CLEAN_EVENTS, day, frame(CLEAN_EVENTS, [seen, seen | {"user_key": None, "event_id": "f"}]))
+    assert "opted out" in run(people.optout, "u-1")
+    with pytest.raises(SettingsError, match="It is known as an anonymous id: --anon"):
+        run(people.optout, "c-1")
+    assert "opted out" in run(people.optout, "c-1", "--anon")
+
+
+def test_requests_are_listed_with_state_and_age_overdue_first(stores: Stores, run: Run) -> None:
+    assert run(people.requests) == "nobody has asked for anything yet\n"
+    stores.publish(["1", "2", "3"])
+    done, fresh, old = (
+        json.loads(run(command, user, "--json"))["receipt"]
+        for command, user in ((people.optout, "1"), (people.forget, "2"), (people.forget, "3"))
+    )
+    with psycopg.connect(stores.postgres_url, autocommit=True) as connection:
+        connection.execute("UPDATE receipts SET asked_at = now() - interval '25 hours' WHERE receipt = %s", [old])
+    told = json.loads(run(people.requests, "--json"))
+    assert [(one["receipt"], one["state"]) for one in told] == [(old, "overdue"), (fresh, "open"), (done, "done")]
+    assert told[0]["age_seconds"] >= 25 * 3600
+    assert len(json.loads(run(people.requests, "--json", "--limit", "1"))) == 1
+    printed = run(people.requests)
+    assert [line.split()[:2] for line in printed.splitlines()[:3]] == [
+        ["OVERDUE", "erasure"], ["open", "erasure"], ["done", "opt-out"],
+    ]  # fmt: skip
+    assert printed.splitlines()[0].split()[2:4] == ["1", "d"]
+    for user in ("1", "2", "3"):
+        assert stores.home.keys.mark(stores.key(user)) not in printed
 
 
 @pytest.mark.parametrize("user", ["", "x" * 129, "\udcff"])

@@ -8,17 +8,20 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from recsys_assets.commands.run import RUN_SERVICES, launch
-from recsys_assets.errors import RefusedError
+from recsys_assets.commands.run import RUN_SERVICES, daily, launch
+from recsys_assets.errors import RefusedError, SettingsError
 from recsys_assets.local.processes import wait_until
 from recsys_assets.local.state import read_state
 from recsys_assets.local.up import Platform, platform
 from recsys_assets.settings import CHECKOUT, Home, Settings, Source
+from recsys_assets.stores.publishing import generations
 from recsys_assets_tests.assets import made_shop
 
 
@@ -94,6 +97,24 @@ def test_killed_then_whole_then_a_day_that_is_none_then_ctrl_c(shop: Home) -> No
     assert left_behind(shop) == {}
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--day", "2024-03-05", "--from", "2024-03-04"], "--day is one day, --from and --to are several"),
+        (["--to", "2024-03-05"], "--to needs --from"),
+        (["--from", "2024-03-05", "--to", "2024-03-04"], "--to 2024-03-04 is before --from 2024-03-05"),
+        (["--from", "2023-03-05"], "2023-03-05 is not a whole day of this shop"),
+    ],
+)
+def test_days_of_daily_that_make_no_sense_are_refused_before_anything_starts(
+    shop: Home, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.setenv("RECSYS_HOME", str(shop.path))
+    with pytest.raises(SettingsError, match=said):
+        CliRunner().invoke(daily, words, catch_exceptions=False)
+    assert not (shop.path / "postgres").exists()
+
+
 def graphql(running: Platform, query: str) -> Any:
     """What the UI's own endpoint answers."""
     request = urllib.request.Request(
@@ -145,3 +166,33 @@ def test_in_the_ui_a_failure_is_rerun_and_a_range_is_backfilled(
         )
         assert begun["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess"
         assert wait_until(lambda: len(runs(running)) == 3 and runs(running)[0]["status"] == "SUCCESS", 120, every=0.5)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Dagster's GraphQL client and of what it stands on
+def test_a_backfill_of_past_days_in_the_ui_is_green_and_publishes_none(
+    shop: Home, make_settings: Callable[..., Settings]
+) -> None:
+    days = json.dumps([(made_shop.LAST - timedelta(back)).isoformat() for back in (2, 1)])
+    with platform(make_settings(), shop, RUN_SERVICES, print) as running:
+        launch(running, "history", (made_shop.FIRST, made_shop.LAST), print)
+        (place,) = graphql(running, "{repositoriesOrError{... on RepositoryConnection{nodes{name location{name}}}}}")[
+            "repositoriesOrError"
+        ]["nodes"]
+        begun = graphql(
+            running,
+            f"""mutation {{launchPartitionBackfill(backfillParams: {{
+                selector: {{partitionSetName: "daily_partition_set", repositorySelector: {{
+                    repositoryName: "{place["name"]}", repositoryLocationName: "{place["location"]["name"]}"
+                }}}}, partitionNames: {days}
+            }}) {{... on LaunchBackfillSuccess {{backfillId}} ... on PythonError {{message}}}}}}""",
+        )["launchPartitionBackfill"]
+
+        def status() -> str:
+            query = f"""{{partitionBackfillOrError(backfillId: "{begun["backfillId"]}")
+                {{... on PartitionBackfill {{status}}}}}}"""
+            return str(graphql(running, query)["partitionBackfillOrError"]["status"])
+
+        assert wait_until(lambda: status().startswith(("COMPLETED", "FAILED")), 400, every=1.0)
+        assert status() == "COMPLETED_SUCCESS"
+        assert [run["status"] for run in runs(running) if run["jobName"] == "daily"] == ["SUCCESS", "SUCCESS"]
+        assert generations(running.servers.postgres_url) == []

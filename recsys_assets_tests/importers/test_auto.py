@@ -84,6 +84,7 @@ bob;a2;31.05.2024 11:00;-1;3,20
 TOTALS = "customer_id,sku,order_date,qty,total\n1,a,05/13/2024,2,5.00\n2,b,05/14/2024,1,3.10\n"
 ACTIONS = "memberId\tgoods\tts\taction\n1\ta\t1714555800\tpv\n2\tb\t1714555801\tcart\n3\tc\t1714555802\tview\n"
 FOUR = "when,customer,sku,paid\n2024-05-01 10:12:00,17,A-100,2.49\n"  # the README's
+HAPPENED = "user,product,time,event\n1,a,2024-05-01 10:00:00,view\n2,b,2024-05-02 10:00:00,buy\n"
 CATALOGUE = "sku;title;preis\n1;Rye;2,50\n2;Bun;0,40\n"
 
 
@@ -99,6 +100,7 @@ CATALOGUE = "sku;title;preis\n1;Rye;2,50\n2;Bun;0,40\n"
         ("totals.csv", TOTALS, ['format = "%m/%d/%Y"', 'total = "total"'], [2_500_000, 3_100_000]),
         ("actions.tsv", ACTIONS, ['format = "epoch_seconds"', '"pv" = "view"', '"cart" = "add_to_cart"'], [None] * 3),
         ("four.csv", FOUR, ['unit_price = "paid"', 'event_type = "purchase"'], [2_490_000]),
+        ("happened.csv", HAPPENED, ['event_type = "event"', '"buy" = "purchase"'], [None] * 2),
         ("catalogue.csv", CATALOGUE, ['kind = "catalog"', "decimal_comma = true"], [2_500_000, 400_000]),
     ],
 )

@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -12,9 +11,8 @@ import psycopg
 import pytest
 
 from recsys_assets.errors import HomeError
-from recsys_assets.local import postgres, valkey
+from recsys_assets.local.ports import Ports
 from recsys_assets.local.postgres import Postgres
-from recsys_assets.local.processes import free_port
 from recsys_assets.local.valkey import Valkey
 from recsys_assets.settings import init_home, load_settings
 from recsys_assets_tests.conftest import remove_postgres
@@ -22,27 +20,42 @@ from recsys_assets_tests.conftest import remove_postgres
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
-def ports(taken: int) -> Callable[[], int]:
-    """First a port that somebody holds, then free ones."""
-    first = [taken]
-    return lambda: first.pop() if first else free_port()
-
-
-def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        taken = holder.getsockname()[1]
-        monkeypatch.setattr(postgres, "free_port", ports(taken))
-        monkeypatch.setattr(valkey, "free_port", ports(taken))
-        database, cache = Postgres(tmp_path), Valkey(tmp_path)
+def test_ports_stay_from_start_to_start_and_one_that_is_taken_is_left_alone(tmp_path: Path) -> None:
+    def once() -> dict[str, int]:
+        """Where both listen in one life."""
+        servers = (Postgres(tmp_path), Valkey(tmp_path))
         try:
-            database.start()
-            cache.start()
-            assert f":{taken}/" not in database.url("postgres") + cache.url
+            for server in servers:
+                server.start()
+            with psycopg.connect(servers[0].url("postgres")) as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+            return {server.name: server.port for server in servers}
         finally:
-            cache.stop()
-            database.stop()
-            remove_postgres(tmp_path)
+            for server in servers:
+                server.stop()
+
+    try:
+        first = once()
+        assert once() == first == Ports(tmp_path).kept()
+        with socket.create_server(("127.0.0.1", first["postgres"])):
+            other = once()
+        assert other["postgres"] != first["postgres"]
+        assert other["valkey"] == first["valkey"]
+        said = Ports(tmp_path).moved("postgres", other["postgres"])
+        own = first["postgres"]
+        assert said == f"postgres has port {other['postgres']} this time: its own, {own}, is taken by another program"
+        assert once() == first  # the home's own again
+        assert Ports(tmp_path).moved("postgres", first["postgres"]) is None
+    finally:
+        remove_postgres(tmp_path)
+
+
+def test_a_damaged_file_of_ports_is_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "ports.json").write_text("[1")
+    port = Ports(tmp_path).port("api")
+    assert Ports(tmp_path).port("api") == port
+    (tmp_path / "ports.json").write_text("[1]")
+    assert Ports(tmp_path).kept() == {}
 
 
 @as_root
