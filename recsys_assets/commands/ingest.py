@@ -72,6 +72,9 @@ def describe(report: FileReport, *, check: bool = False) -> str:
         f"{report.duplicates:,} duplicates, {report.redelivered:,} redelivered"
         + (f", {report.erased:,} of people who were erased." if report.erased else ".")
     ]
+    if report.counted:
+        lines.append(f"  counted by line ends and by rows: {report.counted}")
+    lines += [f"  look: {warning}" for warning in report.warnings]
     if check:
         lines.append(f"  read as {report.format}:")
         width = max((len(column) for column, _ in report.mapping[:_MOST]), default=0)
@@ -175,7 +178,8 @@ def _hidden(format: str, path: Path, table: str) -> str | None:
 def _text_line(path: Path, offset: int) -> str:
     with open_bytes(path) as file:
         _skip(file, offset)
-        return file.readline(MAX_LINE_BYTES).decode("utf-8", errors="backslashreplace").rstrip("\r\n")
+        line = file.readline(MAX_LINE_BYTES).split(b"\r", 1)[0]  # of an old Mac, the file is one line
+        return line.decode("utf-8", errors="backslashreplace").rstrip("\n")
 
 
 def _skip(file: BinaryIO, count: int) -> None:

@@ -15,6 +15,7 @@ from recsys_assets.importers import IMPORTERS
 from recsys_assets.importers.base import Piece
 from recsys_assets.importers.complete_journey import PRODUCTS, TRANSACTIONS
 from recsys_assets.importers.contract import kind_of, missing_fields
+from recsys_assets.importers.csv_files import SEP, told_apart
 from recsys_assets.importers.files import (
     BROKEN,
     PARQUET,
@@ -65,7 +66,7 @@ def recognise(path: str, progress: Callable[[str], None]) -> list[tuple[str, Pie
     if path == "package":
         return [("complete_journey", piece) for piece in IMPORTERS["complete_journey"].pieces(path)]
     looks = {file: look_at(file) for file in expand(path, get_args(Layout))}
-    formats = {file: format_of(look.columns) if look.delimiter == "," else None for file, look in looks.items()}
+    formats = {file: format_of(look.columns) if look.plain else None for file, look in looks.items()}
     taken = {file.parent: name for file, name in formats.items() if name in _FOLDERS}
     unknown = [file for file, name in formats.items() if name is None and file.parent not in taken]
     if unknown:
@@ -154,7 +155,10 @@ def _look_at_csv(path: Path) -> Look:
         raise broken(path, error) from error
     refuse_encoding(path, head)
     head = head.removeprefix(b"\xef\xbb\xbf")
-    lines = head.splitlines(keepends=True)
+    if b"\n" not in head:  # an old Mac's
+        head = head.replace(b"\r", b"\n")
+    named = SEP.match(head)
+    lines = head[named.end() if named else 0 :].splitlines(keepends=True)
     whole = lines[:-1] if len(head) == _HEAD else lines  # the last one may be cut
     encoding = "utf-8"
     try:
@@ -162,7 +166,10 @@ def _look_at_csv(path: Path) -> Look:
     except UnicodeDecodeError:
         encoding, text = "cp1252", b"".join(whole).decode("cp1252", errors="replace")
     first = text.split("\n", 1)[0]
-    delimiter = "\t" if ".tsv" in path.suffixes else delimiter_of(first) or ","
+    delimiter = delimiter_of(first) or ","
+    tabs = ".tsv" in [suffix.lower() for suffix in path.suffixes]
+    if named or tabs:
+        delimiter = named[1].decode("latin-1") if named else "\t"
     rows: list[list[str]] = []
     with suppress(csv.Error):  # what is wrong with a row is for the import to say
         for row in csv.reader(io.StringIO(text), delimiter=delimiter):
@@ -171,15 +178,13 @@ def _look_at_csv(path: Path) -> Look:
                 break
     if not rows:
         raise SourceError(f"{path}:1: the header line is longer than {_HEAD:,} bytes, or is no CSV.")
-    header = [name.strip() for name in rows[0]]
+    header = told_apart([name.strip() for name in rows[0]])
     demand_columns_in_bounds(path, len(header))
     body = [row for row in rows[1:] if len(row) == len(header)]
-    sample = None
-    if len(set(header)) == len(header):
-        values = zip(*body, strict=True) if body else ([] for _ in header)
-        made = [pl.Series(name, list(cells), dtype=pl.String) for name, cells in zip(header, values, strict=True)]
-        sample = pl.DataFrame(made).with_columns(pl.all().replace("", None))
-    return Look(tuple(header), sample, delimiter, encoding)
+    values = zip(*body, strict=True) if body else ([] for _ in header)
+    made = [pl.Series(name, list(cells), dtype=pl.String) for name, cells in zip(header, values, strict=True)]
+    sample = pl.DataFrame(made).with_columns(pl.all().replace("", None))
+    return Look(tuple(header), sample, delimiter, encoding, plain=delimiter == "," or bool(named) or tabs)
 
 
 def explain(path: Path, look: Look, others: int = 0) -> str:

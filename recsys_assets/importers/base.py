@@ -35,7 +35,8 @@ class Raw:
     """Rows as read: contract columns as text or as the file's own dtype, and `RAW_COLUMNS`.
 
     ``ignored`` names the file's columns that are no field of the contract. For people: ``mapping`` pairs each column
-    that was read with the field it fills, ``notes`` says how values were read (constants, times, numbers).
+    that was read with the field it fills, ``notes`` says how values were read (constants, times, numbers), ``warnings``
+    what somebody should look at, ``counted`` how the lines of the file add up.
     """
 
     kind: Kind
@@ -43,6 +44,8 @@ class Raw:
     ignored: tuple[str, ...] = ()
     mapping: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    counted: str = ""
 
 
 class Importer(Protocol):

@@ -62,12 +62,16 @@ _EPOCHS = {r"\d{9,10}(\.\d+)?": "epoch_seconds", r"\d{12,13}(\.0)?": "epoch_mill
 
 @dataclass(frozen=True)
 class Look:
-    """What a glance at a file shows: names of columns, some rows where they can be had, how it is written."""
+    """What a glance at a file shows: names of columns, some rows where they can be had, how it is written.
+
+    ``plain`` says whether a reader without a mapping file finds the delimiter, as a comma, or named by the file.
+    """
 
     columns: tuple[str, ...]
     sample: pl.DataFrame | None = None
     delimiter: str = ","
     encoding: str = "utf-8"
+    plain: bool = True
 
 
 def words_of(name: str) -> tuple[str, ...]:

@@ -256,7 +256,7 @@ class _Job:
         days = {str(day): rows for day, rows in landed.group_by("event_date").len().sort("event_date").iter_rows()}
         return FileReport(
             self.source.format, delivery.path, delivery.file_id, LANDING[raw.kind].name, raw.frame.height, days,
-            ignored=raw.ignored, mapping=raw.mapping, notes=raw.notes,
+            ignored=raw.ignored, mapping=raw.mapping, notes=raw.notes, warnings=raw.warnings, counted=raw.counted,
         )  # fmt: skip
 
     def _withdraw(self, replaced: list[Delivery]) -> None:

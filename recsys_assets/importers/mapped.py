@@ -1,4 +1,4 @@
-"""A mapping file (TOML) says which column of any CSV or Parquet file is which field of the contract.
+"""A mapping file (TOML) says which column of any CSV, Parquet or .xlsx file is which field of the contract.
 
 `recsys ingest mapped PATH --map FILE`, where FILE holds:
 
@@ -57,11 +57,11 @@ from recsys_assets.contract import FIELDS, Kind
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.base import RAW_COLUMNS, Piece, Raw
 from recsys_assets.importers.columns import as_field
-from recsys_assets.importers.contract import demand, numbered
-from recsys_assets.importers.files import expand, layout_of, read_parquet
+from recsys_assets.importers.contract import demand, from_sheets, numbered
+from recsys_assets.importers.csv_files import read_table, refuse_twice
+from recsys_assets.importers.files import PLAIN, expand, layout_of, read_parquet
 from recsys_assets.importers.headers import describe_header
 from recsys_assets.importers.mapping import MappingFile, Sql, Time, load_mapping
-from recsys_assets.importers.text import read_csv
 from recsys_assets.logic.landing import as_time, by_value
 
 _EPOCHS = {"epoch_seconds": 1_000_000, "epoch_milliseconds": 1_000}
@@ -71,11 +71,11 @@ _LAST_SECOND = 253_402_300_799  # of the year 9999
 class MappedImporter:
     """`mapped`: any CSV or Parquet with a mapping file."""
 
-    what = "any CSV or Parquet file, with a mapping file (--map)"
+    what = "any CSV, Parquet or .xlsx file, with a mapping file (--map)"
 
     def pieces(self, path: str) -> list[Piece]:
         """One per file."""
-        return [Piece((file,)) for file in expand(path)]
+        return [Piece((file,)) for file in expand(path, (*PLAIN, "xlsx"))]
 
     def read(self, piece: Piece, mapping: Path | None, kind: Kind | None) -> Raw:
         """All rows of one file.
@@ -93,22 +93,26 @@ class MappedImporter:
             raise SourceError(f"{mapping}: its section [sql] belongs to the format sql. Leave it out for files.")
         if kind is not None and kind != rules.kind:
             raise SourceError(f"{mapping}: its kind is {rules.kind}, not {kind}. Leave --kind out.")
-        layout = layout_of(path)
+        layout, warnings, counted = layout_of(path), tuple[str, ...](), ""
         if layout == "csv":
-            sent = read_csv(path, delimiter=rules.csv.delimiter, encoding=rules.csv.encoding)
+            table = read_table(path, rules.csv)
+            sent, warnings, counted = table.frame, table.warnings, table.counted
+            refuse_twice(path, sent.columns, rules.asked)
         elif layout == "parquet":
             sent = read_parquet(path)
+        elif layout == "xlsx":
+            sent = from_sheets(path)
         else:
             raise SourceError(
-                f"{path}: the format mapped reads CSV and Parquet only. Import JSON Lines with `contract`."
+                f"{path}: the format mapped reads CSV, Parquet and .xlsx. Import JSON Lines with `contract`."
             )
         asked = rules.asked
         demand_columns(str(path), mapping, rules, [c for c in sent.columns if c not in RAW_COLUMNS])
         if sent.height == 0:
             raise SourceError(f"{path}: the file holds no rows. Deliver it again, or remove it.")
-        frame = apply_mapping(path, sent if layout == "csv" else _with_lines(sent, asked), rules)
+        frame = apply_mapping(path, sent if layout in ("csv", "xlsx") else _with_lines(sent, asked), rules)
         ignored = tuple(c for c in sent.columns if c not in asked and c not in RAW_COLUMNS)
-        return Raw(rules.kind, frame, ignored, tuple(asked.items()), rules.notes())
+        return Raw(rules.kind, frame, ignored, tuple(asked.items()), rules.notes(), warnings, counted)
 
 
 def demand_columns(where: str, mapping: Path, rules: MappingFile, there: list[str]) -> None:

@@ -1,23 +1,20 @@
 """The mapping file that `importers.mapped` documents: its sections, and what they may say."""
 
-import codecs
 import tomllib
 from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from recsys_assets.contract import FIELDS, Kind
 from recsys_assets.errors import SourceError
+from recsys_assets.importers.csv_dialect import Csv
+from recsys_assets.importers.section import Section
 from recsys_assets.tables import EVENT_TYPES
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Time(_Section):
+class Time(Section):
     """How times are written."""
 
     format: str = "iso"
@@ -33,41 +30,25 @@ class Time(_Section):
         return value
 
 
-class Numbers(_Section):
+class Numbers(Section):
     """How numbers are written."""
 
     decimal_comma: bool = False
 
 
-class Csv(_Section):
-    """How CSV is written."""
-
-    delimiter: str = Field(",", min_length=1, max_length=1)
-    encoding: str = "utf-8"
-
-    @field_validator("encoding")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            codecs.lookup(value)
-        except LookupError as error:
-            raise ValueError(f"{value!r} is no encoding such as utf-8 or latin-1") from error
-        return value
-
-
-class Price(_Section):
+class Price(Section):
     """Where the price of a whole line stands."""
 
     total: str | None = None
 
 
-class Returns(_Section):
+class Returns(Section):
     """How returns are told."""
 
     negative_quantity: bool = False
 
 
-class Sql(_Section):
+class Sql(Section):
     """Which rows of a database."""
 
     table: str | None = None
@@ -75,13 +56,13 @@ class Sql(_Section):
     since: str | None = None
 
 
-class MappingFile(_Section):
+class MappingFile(Section):
     """One mapping file."""
 
     kind: Kind
     columns: dict[str, str]
-    constants: dict[str, str | int | float | bool] = {}
-    event_types: dict[str, Literal[EVENT_TYPES]] = {}  # type: ignore[valid-type] # the tuple is the one list of types
+    constants: dict[str, str | int | float | bool] = Field({})
+    event_types: dict[str, Literal[EVENT_TYPES]] = Field({})  # type: ignore[valid-type] # the tuple is the one list of types
     time: Time = Time()
     numbers: Numbers = Numbers()
     csv: Csv = Csv()

@@ -36,7 +36,7 @@ class FileReport:
     ``duplicates`` repeat a row of the same file, ``redelivered`` one that another file already brought; ``erased`` did
     not land, being about people who were erased. ``days``
     counts landed rows, ``changed`` names the days that hold something new, ``ignored`` the columns that nobody reads.
-    ``mapping`` and ``notes`` say how the rest was read (see `Raw`).
+    ``mapping``, ``notes``, ``warnings`` and ``counted`` say how the rest was read (see `Raw`).
     """
 
     format: str
@@ -55,6 +55,8 @@ class FileReport:
     ignored: tuple[str, ...] = ()
     mapping: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    counted: str = ""
 
 
 def report_json(report: FileReport) -> dict[str, object]:
