@@ -70,7 +70,8 @@ def describe(report: FileReport, *, check: bool = False) -> str:
     lines = [
         f"{report.path}: {report.rows:,} rows {verb} in {report.table}: {report.clean:,} clean, {rejected:,} rejected, "
         f"{report.duplicates:,} duplicates, {report.redelivered:,} redelivered"
-        + (f", {report.erased:,} of people who were erased." if report.erased else ".")
+        + (f", {report.erased:,} of people who were erased" if report.erased else "")
+        + (f", {report.dropped:,} that the mapping leaves out." if report.dropped else ".")
     ]
     if report.counted:
         lines.append(f"  counted by line ends and by rows: {report.counted}")

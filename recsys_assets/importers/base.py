@@ -7,6 +7,7 @@ from typing import Protocol
 import polars as pl
 
 from recsys_assets.contract import Kind
+from recsys_assets.importers.placeholders import Ids
 
 # Columns that a raw frame has beside the contract's.
 RAW_COLUMNS: dict[str, pl.DataType] = {
@@ -36,7 +37,8 @@ class Raw:
 
     ``ignored`` names the file's columns that are no field of the contract. For people: ``mapping`` pairs each column
     that was read with the field it fills, ``notes`` says how values were read (constants, times, numbers), ``warnings``
-    what somebody should look at, ``counted`` how the lines of the file add up.
+    what somebody should look at, ``counted`` how the lines of the file add up. ``dropped`` counts rows that the mapping
+    leaves out; ``ids`` says what is no id, or None where the format itself knows.
     """
 
     kind: Kind
@@ -46,6 +48,8 @@ class Raw:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     counted: str = ""
+    dropped: int = 0
+    ids: Ids | None = None
 
 
 class Importer(Protocol):

@@ -14,6 +14,7 @@ from recsys_assets.importers.csv_dialect import Csv
 from recsys_assets.importers.csv_files import read_table, refuse_twice
 from recsys_assets.importers.files import PLAIN, expand, layout_of, read_parquet, read_sheets
 from recsys_assets.importers.headers import describe_header, looks_like_data
+from recsys_assets.importers.placeholders import Ids
 from recsys_assets.importers.text import counted_lines, first_keys, read_jsonl
 
 _EVENT_MARKS = ("event_type", "event_time")
@@ -151,4 +152,4 @@ class ContractImporter:
         other = tuple(sorted((columns - fields) | set(ignored)))
         frame = frame.select([n for n in frame.columns if n in fields or n in RAW_COLUMNS])
         named = tuple((n, n) for n in frame.columns if n in fields)
-        return Raw(kind, frame, other, named, warnings=warnings, counted=counted)
+        return Raw(kind, frame, other, named, warnings=warnings, counted=counted, ids=Ids())

@@ -32,7 +32,7 @@ LANDING: dict[Kind, Table] = {
     "users": LANDING_USERS,
 }
 _KINDS = {table.name: kind for kind, table in LANDING.items()}
-_LANDED_SINCE = 2  # grows with every change of what landing makes of the same bytes, so that they land again
+_LANDED_SINCE = 3  # grows with every change of what landing makes of the same bytes, so that they land again
 EXAMPLES = 3  # places of rejected rows per reason
 _BYTES_DIGITS, _READING_DIGITS = 24, 8
 _CHUNK = 1 << 22
@@ -133,7 +133,7 @@ class _Job:
                 if not self.check and (old.path == piece.name or not Path(old.path).exists()):
                     self.lake.record(replace(old, path=piece.name, size=size, modified_ns=modified))
                 return _already(old)
-        raw = self.importer.read(piece, self.mapping, self.kind)
+        raw = _identified(self.importer.read(piece, self.mapping, self.kind))
         replaced = [old for old in self.known if old.file_id.startswith(content)]
         return self._land(raw, self._delivery(piece.name, file_id, size, modified), replaced, piece.files[0])
 
@@ -148,6 +148,7 @@ class _Job:
         since = max((old.read_to for old in same if old.read_to), default=None)
         self.progress(f"reading {name}" + (f" from {since} on" if since else ""))
         rows = sql.read_rows(self.source.path, mapping, rules, since, self.now)
+        rows = replace(rows, raw=_identified(rows.raw))
         delivery = replace(self._delivery(name, "", 0, 0), read_to=rows.read_to)
         if rules.kind == "events" and not rules.sql.since:
             return self._whole_days(rows.raw, delivery, earlier)
@@ -255,8 +256,10 @@ class _Job:
     def _report(self, raw: Raw, delivery: Delivery, landed: pl.DataFrame) -> FileReport:
         days = {str(day): rows for day, rows in landed.group_by("event_date").len().sort("event_date").iter_rows()}
         return FileReport(
-            self.source.format, delivery.path, delivery.file_id, LANDING[raw.kind].name, raw.frame.height, days,
+            self.source.format, delivery.path, delivery.file_id, LANDING[raw.kind].name,
+            raw.frame.height + raw.dropped, days,
             ignored=raw.ignored, mapping=raw.mapping, notes=raw.notes, warnings=raw.warnings, counted=raw.counted,
+            dropped=raw.dropped,
         )  # fmt: skip
 
     def _withdraw(self, replaced: list[Delivery]) -> None:
@@ -356,6 +359,14 @@ def _by_reason(rejected: pl.DataFrame) -> dict[str, Rejected]:
         reason: Rejected(rows, tuple(Example(*place.values()) for place in places))
         for reason, rows, places in grouped.iter_rows()
     }
+
+
+def _identified(raw: Raw) -> Raw:
+    """``raw`` without ids that are nobody's."""
+    if raw.ids is None:
+        return raw
+    frame, said = raw.ids.read(raw.frame, raw.kind)
+    return replace(raw, frame=frame, warnings=(*raw.warnings, *said))
 
 
 def _already(old: Delivery) -> FileReport:

@@ -31,10 +31,10 @@ class Rejected:
 
 @dataclass(frozen=True)
 class FileReport:
-    """One file: rows = clean + rejected + duplicates + redelivered + erased.
+    """One file: rows = clean + rejected + duplicates + redelivered + erased + dropped.
 
     ``duplicates`` repeat a row of the same file, ``redelivered`` one that another file already brought; ``erased`` did
-    not land, being about people who were erased. ``days``
+    not land, being about people who were erased, ``dropped`` what the mapping leaves out. ``days``
     counts landed rows, ``changed`` names the days that hold something new, ``ignored`` the columns that nobody reads.
     ``mapping``, ``notes``, ``warnings`` and ``counted`` say how the rest was read (see `Raw`).
     """
@@ -50,6 +50,7 @@ class FileReport:
     duplicates: int = 0
     redelivered: int = 0
     erased: int = 0
+    dropped: int = 0
     rejected: dict[str, Rejected] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
