@@ -1,6 +1,7 @@
 """`recsys ingest`, `recsys rejected show`, `recsys contract`: files in, what was refused, and what is expected."""
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -19,6 +20,7 @@ from recsys_assets.importers import FORMATS, mapped
 from recsys_assets.importers.files import BROKEN, PARQUET, layout_of, open_bytes, read_parquet, read_xlsx
 from recsys_assets.importers.headers import list_names
 from recsys_assets.importers.ingest import LANDING, ingest, unchanged
+from recsys_assets.importers.refusals import too_many_rejected
 from recsys_assets.importers.reports import Example, FileReport, report_json
 from recsys_assets.logic.events import clean
 from recsys_assets.settings import Source, load_settings, open_home
@@ -36,19 +38,21 @@ MADE_CATALOGS = ("complete_journey", "online_retail", "retailrocket")  # whose l
 @click.argument("path")
 @click.option("--map", "mapping", metavar="FILE", help="Mapping file of the formats mapped and sql.")
 @click.option("--kind", type=click.Choice(list(LANDING)), help="What the columns describe, where they do not tell.")
+@click.option("--replace", "replace_landed", is_flag=True, help="Put it in place of what the same bytes had landed as.")
 @click.option("--check", is_flag=True, help="Show how it would be read and what would be rejected; write nothing.")
 @JSON
 def ingest_command(
-    *, format: str, path: str, mapping: str | None, kind: Kind | None, check: bool, as_json: bool
+    *, format: str, path: str, mapping: str | None, kind: Kind | None, replace_landed: bool, check: bool, as_json: bool
 ) -> None:
     """Land what a shop delivers: PATH is a file, a folder or a glob; for the format sql, a database's URL.
 
-    The format auto tells by their columns which format files are of, or says what it tried.
+    The format auto tells by their columns which format files are of, or says what it tried. Ends with 1 where more
+    rows of a file are rejected than the knob rejections.warn allows; the others have landed.
     """
     home = open_home(load_settings())
     lake, source = Lake(home.lake_url), Source(format=format, path=path, map=mapping)
     reports = ingest(
-        lake, home, source, now=datetime.now(UTC), check=check, kind=kind,
+        lake, home, source, now=datetime.now(UTC), check=check, kind=kind, replace_landed=replace_landed,
         progress=lambda text: click.echo(text, err=True),
     )  # fmt: skip
     first = first_kept(lake, home.config.tuning)
@@ -59,6 +63,12 @@ def ingest_command(
             click.echo(describe(report, check=check))
             if gone := will_go(report, first):
                 click.echo(gone)
+    most = home.config.tuning.rejections.warn
+    faulty = [(report.path, words) for report in reports for words in too_many_rejected(report, most)]
+    for name, words in faulty:
+        click.echo(f"{name}: {words}.", err=True)
+    if faulty:
+        sys.exit(1)
 
 
 def describe(report: FileReport, *, check: bool = False) -> str:

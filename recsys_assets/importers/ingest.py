@@ -18,6 +18,7 @@ from recsys_assets.importers import FORMATS, IMPORTERS, sql
 from recsys_assets.importers.auto import recognise
 from recsys_assets.importers.base import RAW_COLUMNS, Importer, Piece, Raw
 from recsys_assets.importers.erased import without_erased
+from recsys_assets.importers.refusals import demand_few_rejected, demand_replace, demand_wishes
 from recsys_assets.importers.reports import Example, FileReport, Rejected
 from recsys_assets.logic.events import clean
 from recsys_assets.logic.landing import LandingRules, land
@@ -51,13 +52,16 @@ def ingest(
     now: datetime,
     check: bool = False,
     kind: Kind | None = None,
+    replace_landed: bool = False,
+    most_rejected: float | None = None,
     progress: Callable[[str], None] = _silent,
 ) -> list[FileReport]:
     """Lands every file of ``source`` that has not landed yet; one report per file, or per table or query.
 
-    A file counts from the moment its delivery is recorded, which is last. The same bytes land once, wherever they
-    lie; read in another way (a corrected mapping) they replace what they were. ``check`` reads and judges, and writes
-    nothing. Files before one that is refused stay.
+    A file counts from the moment its delivery is recorded, which is last. The same bytes land once in a table,
+    wherever they lie; read in another way (a corrected mapping) they replace what they were there, if
+    ``replace_landed``. ``most_rejected`` is the share of rejected rows beyond which a file is refused. ``check`` reads
+    and judges, and writes nothing. Files before one that is refused stay.
 
     Raises:
         SourceError: a file cannot be read, or there is none; names file, line where known, and remedy.
@@ -66,7 +70,7 @@ def ingest(
         raise SourceError(f"{source.format!r} is not a format; known are {', '.join(FORMATS)}.")
     known = list(lake.deliveries())
     there = frozenset(old.table for old in known)
-    job = _Job(lake, home, source, kind, now, check, progress, known, there, [])
+    job = _Job(lake, home, source, kind, now, check, progress, known, there, [], replace_landed, most_rejected)
     if source.format == "sql":
         return [job.query()]
     if source.format != "auto":
@@ -89,6 +93,8 @@ class _Job:
     known: list[Delivery]  # kept up to date here, so that a thousand files do not read a thousand records each
     there: frozenset[str]  # tables that had a delivery when this command began
     recorded: list[Delivery]  # by this command
+    replace_landed: bool
+    most_rejected: float | None
 
     @property
     def importer(self) -> Importer:
@@ -115,6 +121,12 @@ class _Job:
         digest = hashlib.sha256(json.dumps([*how, config.tuning.search_term_floor]).encode()).hexdigest()
         return digest[:_READING_DIGITS]
 
+    def map_hash(self) -> str:
+        """Of what people say about reading, apart from the home's settings and this version."""
+        mapping = self.mapping
+        words = mapping.read_bytes() if mapping and mapping.is_file() else b""
+        return hashlib.sha256(words + f"\0{self.kind}".encode()).hexdigest()[:_BYTES_DIGITS]
+
     def one(self, piece: Piece) -> FileReport:
         try:
             size, modified = _state(piece)
@@ -134,7 +146,8 @@ class _Job:
                     self.lake.record(replace(old, path=piece.name, size=size, modified_ns=modified))
                 return _already(old)
         raw = _identified(self.importer.read(piece, self.mapping, self.kind))
-        replaced = [old for old in self.known if old.file_id.startswith(content)]
+        table = LANDING[raw.kind].name
+        replaced = [old for old in self.known if old.file_id.startswith(content) and old.table == table]
         return self._land(raw, self._delivery(piece.name, file_id, size, modified), replaced, piece.files[0])
 
     def query(self) -> FileReport:
@@ -143,7 +156,8 @@ class _Job:
         if self.kind is not None:
             raise SourceError("the format sql takes no --kind: its mapping file says it. Leave it out.")
         name, reading = sql.name_of(self.source.path, rules), self.reading()
-        earlier = [old for old in self.known if (old.format, old.path) == ("sql", name)]
+        place = ("sql", name, LANDING[rules.kind].name)
+        earlier = [old for old in self.known if (old.format, old.path, old.table) == place]
         same = [old for old in earlier if old.file_id.endswith(reading)]
         since = max((old.read_to for old in same if old.read_to), default=None)
         self.progress(f"reading {name}" + (f" from {since} on" if since else ""))
@@ -175,6 +189,7 @@ class _Job:
             size=size,
             modified_ns=modified_ns,
             landed_at=self.landed_at().isoformat(),
+            map_hash=self.map_hash(),
         )
 
     def _landed(self, raw: Raw, name: str, file_id: str, path: Path | None) -> pl.DataFrame:
@@ -186,10 +201,13 @@ class _Job:
     def _land(self, raw: Raw, delivery: Delivery, replaced: list[Delivery], path: Path | None) -> FileReport:
         """All rows as one delivery, in the place of those that it replaces; none of people who were erased."""
         read, table = self._landed(raw, delivery.path, delivery.file_id, path), LANDING[raw.kind]
+        demand_wishes(delivery.path, raw, read)
+        gone = demand_replace(delivery.path, replaced, delivery, replace=self.replace_landed or self.check)
         while True:
             landed, stones = self._without_erased(table, read)
             report = self._judge(self._report(raw, delivery, landed), landed, replaced)
-            report = replace(report, erased=read.height - landed.height)
+            report = replace(report, erased=read.height - landed.height, warnings=(*report.warnings, *gone))
+            demand_few_rejected(report, self.most_rejected)
             if self.check:
                 return report
             told = replace(delivery, table=table.name, rows=read.height, days=report.days, erased=report.erased)
@@ -198,8 +216,8 @@ class _Job:
                 break
             self.lake.withdraw(told)
         self._withdraw(replaced)
-        gone = {day for old in replaced for day in old.days}
-        report = replace(report, changed=tuple(sorted({*report.changed, *gone})))
+        emptied = {day for old in replaced for day in old.days}
+        report = replace(report, changed=tuple(sorted({*report.changed, *emptied})))
         self._record(told)
         self.progress(f"landed {landed.height:,} rows of {len(report.days):,} days")
         return report
@@ -224,6 +242,8 @@ class _Job:
             )
             new.append((told, rows.with_columns(pl.lit(file_id).alias("source_file"))))
         gone = [old for old in earlier if old.file_id not in stay]
+        reread = [old for old in gone if old.map_hash != delivery.map_hash]
+        goes = demand_replace(delivery.path, reread, delivery, replace=self.replace_landed or self.check)
         fresh = pl.concat([rows for _, rows in new]) if new else read.clear()
         while True:
             kept, stones = self._without_erased(LANDING_EVENTS, fresh)
@@ -235,7 +255,9 @@ class _Job:
                 redelivered=report.redelivered + read.height - fresh.height,
                 erased=fresh.height - kept.height,
                 changed=tuple(sorted({*report.changed, *lost})),
+                warnings=(*report.warnings, *goes),
             )
+            demand_few_rejected(report, self.most_rejected)
             if self.check:
                 return report
             parts = [(told, kept.filter(pl.col("source_file") == told.file_id)) for told, _ in new]

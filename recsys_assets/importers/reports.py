@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass, field
 
+_EXPECTED = ("not_a_product",)  # reasons that are no fault of the file
+
 
 @dataclass(frozen=True)
 class Example:
@@ -58,6 +60,13 @@ class FileReport:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     counted: str = ""
+
+    @property
+    def rejected_share(self) -> float:
+        """Of the rows that count, postage and the like apart."""
+        rows = self.rows - self.dropped - self.erased
+        faulty = sum(found.rows for reason, found in self.rejected.items() if reason not in _EXPECTED)
+        return faulty / rows if rows else 0.0
 
 
 def report_json(report: FileReport) -> dict[str, object]:

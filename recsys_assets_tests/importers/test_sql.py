@@ -115,7 +115,10 @@ def test_a_corrected_mapping_replaces_what_the_wrong_one_landed(
     desk: Desk, url: str, shop: psycopg.Connection[Any]
 ) -> None:
     take(desk, url, mapping(desk, rules=MAPPING.replace('"customer"', '"sku"')))
-    report = take(desk, url, mapping(desk))
+    right = mapping(desk)
+    with pytest.raises(SourceError, match="Add --replace"):
+        take(desk, url, right)
+    report = take(desk, url, right, replace_landed=True)
     assert report.changed == ("2024-05-01", "2024-05-02")
     assert desk.landed().height == 3
 
