@@ -46,14 +46,15 @@ def ingest_command(
 ) -> None:
     """Land what a shop delivers: PATH is a file, a folder or a glob; for the format sql, a database's URL.
 
-    The format auto tells by their columns which format files are of, or says what it tried. Ends with 1 where more
+    The format auto tells by their columns which format files are of, or says what it tried, and writes a mapping file
+    that may fit into the folder it is called in. Ends with 1 where more
     rows of a file are rejected than the knob rejections.warn allows; the others have landed.
     """
     home = open_home(load_settings())
     lake, source = Lake(home.lake_url), Source(format=format, path=path, map=mapping)
     reports = ingest(
         lake, home, source, now=datetime.now(UTC), check=check, kind=kind, replace_landed=replace_landed,
-        progress=lambda text: click.echo(text, err=True),
+        proposals=Path.cwd(), progress=lambda text: click.echo(text, err=True),
     )  # fmt: skip
     first = first_kept(lake, home.config.tuning)
     for report in reports:

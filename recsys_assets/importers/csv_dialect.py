@@ -47,5 +47,6 @@ class Csv(Section):
     @property
     def reading(self) -> dict[str, Any]:
         """Keywords of `csv.reader`."""
-        quoted = {"quotechar": self.quote} if self.quote else {"quoting": csv.QUOTE_NONE, "quotechar": None}
-        return {"delimiter": self.cut, "escapechar": self.escape or None, "strict": True, **quoted}
+        if not self.quote:
+            return {"delimiter": self.cut, "escapechar": self.escape or None, "strict": True, "quoting": csv.QUOTE_NONE}
+        return {"delimiter": self.cut, "escapechar": self.escape or None, "strict": True, "quotechar": self.quote}

@@ -54,14 +54,16 @@ def ingest(
     kind: Kind | None = None,
     replace_landed: bool = False,
     most_rejected: float | None = None,
+    proposals: Path | None = None,
     progress: Callable[[str], None] = _silent,
 ) -> list[FileReport]:
     """Lands every file of ``source`` that has not landed yet; one report per file, or per table or query.
 
     A file counts from the moment its delivery is recorded, which is last. The same bytes land once in a table,
     wherever they lie; read in another way (a corrected mapping) they replace what they were there, if
-    ``replace_landed``. ``most_rejected`` is the share of rejected rows beyond which a file is refused. ``check`` reads
-    and judges, and writes nothing. Files before one that is refused stay.
+    ``replace_landed``. ``most_rejected`` is the share of rejected rows beyond which a file is refused; ``proposals`` is
+    the folder that gets a mapping file where the format auto proposes one. ``check`` reads and judges, and lands
+    nothing. Files before one that is refused stay.
 
     Raises:
         SourceError: a file cannot be read, or there is none; names file, line where known, and remedy.
@@ -77,7 +79,10 @@ def ingest(
         return [job.one(piece) for piece in job.importer.pieces(source.path)]
     if source.map is not None or kind is not None:
         raise SourceError("the format auto takes neither --map nor --kind: name the format that needs them.")
-    found = [(source.model_copy(update={"format": known}), piece) for known, piece in recognise(source.path, progress)]
+    found = [
+        (source.model_copy(update={"format": known}), piece)
+        for known, piece in recognise(source.path, progress, home.config.time_zone, proposals)
+    ]
     return [replace(job, source=named).one(piece) for named, piece in found]
 
 
