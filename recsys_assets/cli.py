@@ -8,6 +8,7 @@ call may work later; 130 interrupted (Ctrl-C); 143 terminated. With ``--json`` a
 import json
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from itertools import takewhile
 
 import click
@@ -35,6 +36,9 @@ def recsys() -> None:
 def main() -> None:
     """Entry point: a mistake is one message on stderr and an exit code, never a traceback."""
     as_json = _wants_json(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # no locale lacks so much that a command should fail on a character
     try:
         try:
             with terminable():

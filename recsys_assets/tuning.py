@@ -376,6 +376,15 @@ class Copywriting(_Knobs):
     )
 
 
+class Rejections(_Ascending):
+    """Rejected rows of one file."""
+
+    warn: float = Field(
+        0.05, ge=0, le=1, description="share of a file's rows beyond which rejected ones end `recsys ingest` with 1"
+    )
+    stop: float = Field(0.5, ge=0, le=1, description="share beyond which a night does not land the file, and stops")
+
+
 class Tuning(_Knobs):
     """All knobs."""
 
@@ -386,6 +395,7 @@ class Tuning(_Knobs):
         400, ge=1, le=100_000, description="newest steps of a person that models of order look at"
     )
     search_term_floor: int = Field(5, ge=1, description="people who must have searched a term before it is kept")
+    rejections: Rejections = Rejections()
     k_anonymity: int = Field(5, ge=1, description="people behind any published count")
     seed: int = Field(20170101, description="of everything that is drawn")
     event_weights: EventWeights = EventWeights()

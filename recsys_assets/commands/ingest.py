@@ -1,6 +1,7 @@
 """`recsys ingest`, `recsys rejected show`, `recsys contract`: files in, what was refused, and what is expected."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
@@ -21,6 +22,7 @@ from recsys_assets.importers import FORMATS, mapped
 from recsys_assets.importers.files import BROKEN, PARQUET, layout_of, open_bytes, read_parquet, read_xlsx
 from recsys_assets.importers.headers import list_names
 from recsys_assets.importers.ingest import LANDING, ingest, unchanged
+from recsys_assets.importers.refusals import too_many_rejected
 from recsys_assets.importers.reports import Example, FileReport, report_json
 from recsys_assets.logic.events import clean
 from recsys_assets.settings import Home, Source, keep_source, load_settings, open_home
@@ -38,15 +40,26 @@ MADE_CATALOGS = ("complete_journey", "online_retail", "retailrocket")  # whose l
 @click.argument("path")
 @click.option("--map", "mapping", metavar="FILE", help="Mapping file of the formats mapped and sql.")
 @click.option("--kind", type=click.Choice(list(LANDING)), help="What the columns describe, where they do not tell.")
+@click.option("--replace", "replace_landed", is_flag=True, help="Put it in place of what the same bytes had landed as.")
 @click.option("--check", is_flag=True, help="Show how it would be read and what would be rejected; write nothing.")
 @click.option("--keep", is_flag=True, help="Make it a source of the nights too, in home.toml, with its mapping file.")
 @JSON
 def ingest_command(
-    *, format: str, path: str, mapping: str | None, kind: Kind | None, check: bool, keep: bool, as_json: bool
+    *,
+    format: str,
+    path: str,
+    mapping: str | None,
+    kind: Kind | None,
+    replace_landed: bool,
+    check: bool,
+    keep: bool,
+    as_json: bool,
 ) -> None:
     """Land what a shop delivers: PATH is a file, a folder or a glob; for the format sql, a database's URL.
 
-    The format auto tells by their columns which format files are of, or says what it tried.
+    The format auto tells by their columns which format files are of, or says what it tried, and writes a mapping file
+    that may fit into the folder it is called in. Ends with 1 where more
+    rows of a file are rejected than the knob rejections.warn allows; the others have landed.
     """
     if keep and check:
         raise click.UsageError("--check writes nothing: leave it out to --keep the source.")
@@ -55,8 +68,8 @@ def ingest_command(
     home = open_home(load_settings())
     lake, source = Lake(home.lake_url), Source(format=format, path=path, map=mapping)
     reports = ingest(
-        lake, home, source, now=datetime.now(UTC), check=check, kind=kind,
-        progress=lambda text: click.echo(text, err=True),
+        lake, home, source, now=datetime.now(UTC), check=check, kind=kind, replace_landed=replace_landed,
+        proposals=Path.cwd(), progress=lambda text: click.echo(text, err=True),
     )  # fmt: skip
     first, early = first_kept(lake, home.config.tuning), False
     for report in reports:
@@ -72,6 +85,12 @@ def ingest_command(
             f"The home's first day is {home.config.first_day}. If your events begin earlier, set first_day in "
             f"{home.path / 'home.toml'} to their first day and repeat the command."
         )
+    most = home.config.tuning.rejections.warn
+    faulty = [(report.path, words) for report in reports for words in too_many_rejected(report, most)]
+    for name, words in faulty:
+        click.echo(f"{name}: {words}.", err=True)
+    if faulty:
+        sys.exit(1)
     if not (check or kind) and (keep or not as_json):
         _keep(home, _lasting(source), keep, announcer(as_json))
 
@@ -128,8 +147,12 @@ def describe(report: FileReport, *, check: bool = False) -> str:
     lines = [
         f"{report.path}: {report.rows:,} rows {verb} in {report.table}: {report.clean:,} clean, {rejected:,} rejected, "
         f"{report.duplicates:,} duplicates, {report.redelivered:,} redelivered"
-        + (f", {report.erased:,} of people who were erased." if report.erased else ".")
+        + (f", {report.erased:,} of people who were erased" if report.erased else "")
+        + (f", {report.dropped:,} that the mapping leaves out." if report.dropped else ".")
     ]
+    if report.counted:
+        lines.append(f"  counted by line ends and by rows: {report.counted}")
+    lines += [f"  look: {warning}" for warning in report.warnings]
     if check:
         lines.append(f"  read as {report.format}:")
         width = max((len(column) for column, _ in report.mapping[:_MOST]), default=0)
@@ -233,7 +256,8 @@ def _hidden(format: str, path: Path, table: str) -> str | None:
 def _text_line(path: Path, offset: int) -> str:
     with open_bytes(path) as file:
         _skip(file, offset)
-        return file.readline(MAX_LINE_BYTES).decode("utf-8", errors="backslashreplace").rstrip("\r\n")
+        line = file.readline(MAX_LINE_BYTES).split(b"\r", 1)[0]  # of an old Mac, the file is one line
+        return line.decode("utf-8", errors="backslashreplace").rstrip("\n")
 
 
 def _skip(file: BinaryIO, count: int) -> None:

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import shlex
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import get_args
 
@@ -15,6 +17,7 @@ from recsys_assets.importers import IMPORTERS
 from recsys_assets.importers.base import Piece
 from recsys_assets.importers.complete_journey import PRODUCTS, TRANSACTIONS
 from recsys_assets.importers.contract import kind_of, missing_fields
+from recsys_assets.importers.csv_files import SEP, told_apart
 from recsys_assets.importers.files import (
     BROKEN,
     PARQUET,
@@ -56,20 +59,23 @@ KNOWN: dict[str, tuple[tuple[str, ...], ...]] = {
 _FOLDERS = ("complete_journey", "retailrocket")  # several files make one delivery
 
 
-def recognise(path: str, progress: Callable[[str], None]) -> list[tuple[str, Piece]]:
+def recognise(
+    path: str, progress: Callable[[str], None], zone: str = "UTC", proposals: Path | None = None
+) -> list[tuple[str, Piece]]:
     """Format and piece of everything that ``path`` (a file, folder or glob) holds.
 
     Raises:
-        SourceError: a file is of no known format; says what was tried, and proposes a mapping file where one may fit.
+        SourceError: a file is of no known format; says what was tried, and proposes a mapping file where one may fit,
+            with times in ``zone``. It is written into the folder ``proposals``, if any.
     """
     if path == "package":
         return [("complete_journey", piece) for piece in IMPORTERS["complete_journey"].pieces(path)]
     looks = {file: look_at(file) for file in expand(path, get_args(Layout))}
-    formats = {file: format_of(look.columns) if look.delimiter == "," else None for file, look in looks.items()}
+    formats = {file: format_of(look.columns) if look.plain else None for file, look in looks.items()}
     taken = {file.parent: name for file, name in formats.items() if name in _FOLDERS}
     unknown = [file for file, name in formats.items() if name is None and file.parent not in taken]
     if unknown:
-        raise SourceError(explain(unknown[0], looks[unknown[0]], len(unknown) - 1))
+        raise SourceError(explain(unknown[0], looks[unknown[0]], len(unknown) - 1, zone, proposals))
     found: list[tuple[str, Piece]] = []
     for folder, name in taken.items():
         progress(f"{folder}: {name}")
@@ -127,7 +133,7 @@ def look_at(path: Path) -> Look:
         return Look(tuple(sorted(first_keys(path))))
     if layout == "xlsx":
         _, sheet = read_xlsx(path)[0]
-        return Look(tuple(sheet.columns))
+        return Look(tuple(sheet.columns), sheet.head(_ROWS))
     if layout == "parquet":
         sample = _head_of_parquet(path)
         return Look(tuple(sample.columns), sample)
@@ -154,7 +160,10 @@ def _look_at_csv(path: Path) -> Look:
         raise broken(path, error) from error
     refuse_encoding(path, head)
     head = head.removeprefix(b"\xef\xbb\xbf")
-    lines = head.splitlines(keepends=True)
+    if b"\n" not in head:  # an old Mac's
+        head = head.replace(b"\r", b"\n")
+    named = SEP.match(head)
+    lines = head[named.end() if named else 0 :].splitlines(keepends=True)
     whole = lines[:-1] if len(head) == _HEAD else lines  # the last one may be cut
     encoding = "utf-8"
     try:
@@ -162,7 +171,10 @@ def _look_at_csv(path: Path) -> Look:
     except UnicodeDecodeError:
         encoding, text = "cp1252", b"".join(whole).decode("cp1252", errors="replace")
     first = text.split("\n", 1)[0]
-    delimiter = "\t" if ".tsv" in path.suffixes else delimiter_of(first) or ","
+    delimiter = delimiter_of(first) or ","
+    tabs = ".tsv" in [suffix.lower() for suffix in path.suffixes]
+    if named or tabs:
+        delimiter = named[1].decode("latin-1") if named else "\t"
     rows: list[list[str]] = []
     with suppress(csv.Error):  # what is wrong with a row is for the import to say
         for row in csv.reader(io.StringIO(text), delimiter=delimiter):
@@ -171,18 +183,16 @@ def _look_at_csv(path: Path) -> Look:
                 break
     if not rows:
         raise SourceError(f"{path}:1: the header line is longer than {_HEAD:,} bytes, or is no CSV.")
-    header = [name.strip() for name in rows[0]]
+    header = told_apart([name.strip() for name in rows[0]])
     demand_columns_in_bounds(path, len(header))
     body = [row for row in rows[1:] if len(row) == len(header)]
-    sample = None
-    if len(set(header)) == len(header):
-        values = zip(*body, strict=True) if body else ([] for _ in header)
-        made = [pl.Series(name, list(cells), dtype=pl.String) for name, cells in zip(header, values, strict=True)]
-        sample = pl.DataFrame(made).with_columns(pl.all().replace("", None))
-    return Look(tuple(header), sample, delimiter, encoding)
+    values = zip(*body, strict=True) if body else ([] for _ in header)
+    made = [pl.Series(name, list(cells), dtype=pl.String) for name, cells in zip(header, values, strict=True)]
+    sample = pl.DataFrame(made).with_columns(pl.all().replace("", None))
+    return Look(tuple(header), sample, delimiter, encoding, plain=delimiter == "," or bool(named) or tabs)
 
 
-def explain(path: Path, look: Look, others: int = 0) -> str:
+def explain(path: Path, look: Look, others: int = 0, zone: str = "UTC", proposals: Path | None = None) -> str:
     """What was tried on a file, what each format would have needed, and a mapping file that may fit."""
     if not look.columns:
         return f"{path}: no column was found. Is it what its name says?"
@@ -197,14 +207,25 @@ def explain(path: Path, look: Look, others: int = 0) -> str:
     lines.append(f"  contract ({_lacks(there) or f'has a comma between columns, not {look.delimiter!r}'})")
     if others:
         lines.append(f"{others:,} more file{'s' * (others > 1)} there fit no format either.")
-    proposal = propose(look) if layout_of(path) in ("csv", "parquet") else None
+    proposal = propose(look, zone) if layout_of(path) in ("csv", "parquet", "xlsx") else None
     if proposal is None:
         lines.append("Write a mapping file (`recsys contract page` shows one) and import with `mapped --map FILE`.")
     else:
+        name = "shop.toml" if proposals is None else str(_write(proposals, path, proposal))
+        saved = ", save it as shop.toml" if proposals is None else f" in {name}"
         lines += [
-            "This mapping file may fit; it is a guess. Check it, save it as shop.toml, and see what it gives with",
-            f"  recsys ingest mapped '{path}' --map shop.toml --check",
+            f"This mapping file may fit; it is a guess. Check it{saved}, and see what it gives with",
+            f"  recsys ingest mapped {shlex.quote(str(path))} --map {shlex.quote(name)} --check",
             "",
             proposal,
         ]
     return "\n".join(lines)
+
+
+def _write(folder: Path, path: Path, text: str) -> Path:
+    """The file that holds ``text`` from now on; none is overwritten."""
+    stem = path.name.split(".")[0] or "shop"
+    files = (folder / f"{stem}.map{number if number > 1 else ''}.toml" for number in count(1))
+    file = next(file for file in files if not file.exists() or file.read_text(encoding="utf-8") == text)
+    file.write_text(text, encoding="utf-8")
+    return file

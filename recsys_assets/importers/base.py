@@ -7,6 +7,7 @@ from typing import Protocol
 import polars as pl
 
 from recsys_assets.contract import Kind
+from recsys_assets.importers.placeholders import Ids
 
 # Columns that a raw frame has beside the contract's.
 RAW_COLUMNS: dict[str, pl.DataType] = {
@@ -35,7 +36,9 @@ class Raw:
     """Rows as read: contract columns as text or as the file's own dtype, and `RAW_COLUMNS`.
 
     ``ignored`` names the file's columns that are no field of the contract. For people: ``mapping`` pairs each column
-    that was read with the field it fills, ``notes`` says how values were read (constants, times, numbers).
+    that was read with the field it fills, ``notes`` says how values were read (constants, times, numbers), ``warnings``
+    what somebody should look at, ``counted`` how the lines of the file add up. ``dropped`` counts rows that the mapping
+    leaves out; ``ids`` says what is no id, or None where the format itself knows.
     """
 
     kind: Kind
@@ -43,6 +46,10 @@ class Raw:
     ignored: tuple[str, ...] = ()
     mapping: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    counted: str = ""
+    dropped: int = 0
+    ids: Ids | None = None
 
 
 class Importer(Protocol):

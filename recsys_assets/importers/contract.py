@@ -1,4 +1,4 @@
-"""Files whose columns already bear the contract's names: JSON Lines, CSV, Parquet, also compressed."""
+"""Files whose columns already bear the contract's names: JSON Lines, CSV, Parquet, also compressed, and .xlsx."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,9 +10,12 @@ from recsys_assets.contract import FIELDS, USER_FIELDS, Field, Kind
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.base import RAW_COLUMNS, Piece, Raw
 from recsys_assets.importers.columns import as_field, undecodable
-from recsys_assets.importers.files import expand, layout_of, read_parquet
+from recsys_assets.importers.csv_dialect import Csv
+from recsys_assets.importers.csv_files import read_table, refuse_twice
+from recsys_assets.importers.files import PLAIN, expand, layout_of, read_parquet, read_sheets
 from recsys_assets.importers.headers import describe_header, looks_like_data
-from recsys_assets.importers.text import first_keys, read_csv, read_jsonl
+from recsys_assets.importers.placeholders import Ids
+from recsys_assets.importers.text import counted_lines, first_keys, read_jsonl
 
 _EVENT_MARKS = ("event_type", "event_time")
 _USER_MARKS = {field.name for field in USER_FIELDS} - {"user_id"}
@@ -72,6 +75,13 @@ def numbered(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
     )
 
 
+def from_sheets(path: Path) -> pl.DataFrame:
+    """A workbook's rows as text, with `RAW_COLUMNS`."""
+    sent = read_sheets(path)
+    rows = sent.drop("_row")
+    return rows.hstack(numbered(rows, ()).with_columns(sent["_row"].cast(pl.Int64).alias("source_line")))
+
+
 def _fields(kind: Kind | None) -> dict[str, Field]:
     """Fields by name, of one kind where it is known: another kind's field may be anything in this file."""
     return {f.name: f for k in ([kind] if kind else FIELDS) for f in FIELDS[k]}
@@ -97,11 +107,11 @@ def _from_parquet(path: Path, kind: Kind | None) -> tuple[pl.DataFrame, tuple[st
 class ContractImporter:
     """`contract`: the contract's own column names."""
 
-    what = "JSON Lines, CSV or Parquet with the contract's column names"
+    what = "JSON Lines, CSV, Parquet or .xlsx with the contract's column names"
 
     def pieces(self, path: str) -> list[Piece]:
         """One per file."""
-        return [Piece((file,)) for file in expand(path)]
+        return [Piece((file,)) for file in expand(path, (*PLAIN, "xlsx"))]
 
     def read(self, piece: Piece, mapping: Path | None, kind: Kind | None) -> Raw:
         """All rows of one file.
@@ -113,11 +123,16 @@ class ContractImporter:
         if mapping is not None:
             raise SourceError("the format contract takes no mapping file: import with `mapped --map FILE`.")
         layout = layout_of(path)
-        ignored: tuple[str, ...] = ()
+        ignored, warnings, counted = tuple[str, ...](), tuple[str, ...](), ""
         if layout == "jsonl":
             frame, ignored = _from_jsonl(path, kind)
+            counted = counted_lines(path, frame.height)
         elif layout == "csv":
-            frame = read_csv(path, delimiter="\t" if ".tsv" in [s.lower() for s in path.suffixes] else ",")
+            table = read_table(path, Csv(delimiter="\t" if ".tsv" in [s.lower() for s in path.suffixes] else None))
+            frame, warnings, counted = table.frame, table.warnings, table.counted
+            refuse_twice(path, frame.columns, _fields(kind))
+        elif layout == "xlsx":
+            frame = from_sheets(path)
         else:
             frame, ignored = _from_parquet(path, kind)
         columns = set(frame.columns) - set(RAW_COLUMNS)
@@ -136,4 +151,5 @@ class ContractImporter:
         fields = {f.name for f in FIELDS[kind]}
         other = tuple(sorted((columns - fields) | set(ignored)))
         frame = frame.select([n for n in frame.columns if n in fields or n in RAW_COLUMNS])
-        return Raw(kind, frame, other, tuple((n, n) for n in frame.columns if n in fields))
+        named = tuple((n, n) for n in frame.columns if n in fields)
+        return Raw(kind, frame, other, named, warnings=warnings, counted=counted, ids=Ids())

@@ -142,6 +142,22 @@ def read_parquet(path: Path) -> pl.DataFrame:
         raise broken(path, error) from error
 
 
+def read_sheets(path: Path) -> pl.DataFrame:
+    """The rows of all sheets of a workbook, as text, with `_row`, their place among them; blank rows are none.
+
+    Raises:
+        SourceError: its sheets have different columns, or it cannot be read.
+    """
+    (first, columns), *_ = sheets = read_xlsx(path)
+    for name, sheet in sheets:
+        if sheet.columns != columns.columns:
+            raise SourceError(
+                f"{path}: its sheet {name} has other columns than {first}. Leave one of them out, or save each as CSV."
+            )
+    whole = pl.concat([sheet for _, sheet in sheets])
+    return whole.with_row_index("_row", offset=1).filter(~pl.all_horizontal(pl.exclude("_row").is_null()))
+
+
 def read_xlsx(path: Path) -> list[tuple[str, pl.DataFrame]]:
     """A workbook's sheets that hold anything, by name: every cell as text, the first row as the header.
 

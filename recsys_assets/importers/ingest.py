@@ -18,6 +18,7 @@ from recsys_assets.importers import FORMATS, IMPORTERS, sql
 from recsys_assets.importers.auto import recognise
 from recsys_assets.importers.base import RAW_COLUMNS, Importer, Piece, Raw
 from recsys_assets.importers.erased import without_erased
+from recsys_assets.importers.refusals import demand_few_rejected, demand_replace, demand_wishes
 from recsys_assets.importers.reports import Example, FileReport, Rejected
 from recsys_assets.logic.events import clean
 from recsys_assets.logic.landing import LandingRules, land
@@ -32,7 +33,7 @@ LANDING: dict[Kind, Table] = {
     "users": LANDING_USERS,
 }
 _KINDS = {table.name: kind for kind, table in LANDING.items()}
-_LANDED_SINCE = 2  # grows with every change of what landing makes of the same bytes, so that they land again
+_LANDED_SINCE = 3  # grows with every change of what landing makes of the same bytes, so that they land again
 EXAMPLES = 3  # places of rejected rows per reason
 _BYTES_DIGITS, _READING_DIGITS = 24, 8
 _CHUNK = 1 << 22
@@ -51,12 +52,17 @@ def ingest(
     now: datetime,
     check: bool = False,
     kind: Kind | None = None,
+    replace_landed: bool = False,
+    most_rejected: float | None = None,
+    proposals: Path | None = None,
     progress: Callable[[str], None] = _silent,
 ) -> list[FileReport]:
     """Lands every file of ``source`` that has not landed yet; one report per file, or per table or query.
 
-    A file counts from the moment its delivery is recorded, which is last. The same bytes land once, wherever they
-    lie; read in another way (a corrected mapping) they replace what they were. ``check`` reads and judges, and writes
+    A file counts from the moment its delivery is recorded, which is last. The same bytes land once in a table,
+    wherever they lie; read in another way (a corrected mapping) they replace what they were there, if
+    ``replace_landed``. ``most_rejected`` is the share of rejected rows beyond which a file is refused; ``proposals`` is
+    the folder that gets a mapping file where the format auto proposes one. ``check`` reads and judges, and lands
     nothing. Files before one that is refused stay.
 
     Raises:
@@ -66,14 +72,17 @@ def ingest(
         raise SourceError(f"{source.format!r} is not a format; known are {', '.join(FORMATS)}.")
     known = list(lake.deliveries())
     there = frozenset(old.table for old in known)
-    job = _Job(lake, home, source, kind, now, check, progress, known, there, [])
+    job = _Job(lake, home, source, kind, now, check, progress, known, there, [], replace_landed, most_rejected)
     if source.format == "sql":
         return [job.query()]
     if source.format != "auto":
         return [job.one(piece) for piece in job.importer.pieces(source.path)]
     if source.map is not None or kind is not None:
         raise SourceError("the format auto takes neither --map nor --kind: name the format that needs them.")
-    found = [(source.model_copy(update={"format": known}), piece) for known, piece in recognise(source.path, progress)]
+    found = [
+        (source.model_copy(update={"format": known}), piece)
+        for known, piece in recognise(source.path, progress, home.config.time_zone, proposals)
+    ]
     return [replace(job, source=named).one(piece) for named, piece in found]
 
 
@@ -89,6 +98,8 @@ class _Job:
     known: list[Delivery]  # kept up to date here, so that a thousand files do not read a thousand records each
     there: frozenset[str]  # tables that had a delivery when this command began
     recorded: list[Delivery]  # by this command
+    replace_landed: bool
+    most_rejected: float | None
 
     @property
     def importer(self) -> Importer:
@@ -115,6 +126,12 @@ class _Job:
         digest = hashlib.sha256(json.dumps([*how, config.tuning.search_term_floor]).encode()).hexdigest()
         return digest[:_READING_DIGITS]
 
+    def map_hash(self) -> str:
+        """Of what people say about reading, apart from the home's settings and this version."""
+        mapping = self.mapping
+        words = mapping.read_bytes() if mapping and mapping.is_file() else b""
+        return hashlib.sha256(words + f"\0{self.kind}".encode()).hexdigest()[:_BYTES_DIGITS]
+
     def one(self, piece: Piece) -> FileReport:
         try:
             size, modified = _state(piece)
@@ -133,8 +150,9 @@ class _Job:
                 if not self.check and (old.path == piece.name or not Path(old.path).exists()):
                     self.lake.record(replace(old, path=piece.name, size=size, modified_ns=modified))
                 return _already(old)
-        raw = self.importer.read(piece, self.mapping, self.kind)
-        replaced = [old for old in self.known if old.file_id.startswith(content)]
+        raw = _identified(self.importer.read(piece, self.mapping, self.kind))
+        table = LANDING[raw.kind].name
+        replaced = [old for old in self.known if old.file_id.startswith(content) and old.table == table]
         return self._land(raw, self._delivery(piece.name, file_id, size, modified), replaced, piece.files[0])
 
     def query(self) -> FileReport:
@@ -143,11 +161,13 @@ class _Job:
         if self.kind is not None:
             raise SourceError("the format sql takes no --kind: its mapping file says it. Leave it out.")
         name, reading = sql.name_of(self.source.path, rules), self.reading()
-        earlier = [old for old in self.known if (old.format, old.path) == ("sql", name)]
+        place = ("sql", name, LANDING[rules.kind].name)
+        earlier = [old for old in self.known if (old.format, old.path, old.table) == place]
         same = [old for old in earlier if old.file_id.endswith(reading)]
         since = max((old.read_to for old in same if old.read_to), default=None)
         self.progress(f"reading {name}" + (f" from {since} on" if since else ""))
         rows = sql.read_rows(self.source.path, mapping, rules, since, self.now)
+        rows = replace(rows, raw=_identified(rows.raw))
         delivery = replace(self._delivery(name, "", 0, 0), read_to=rows.read_to)
         if rules.kind == "events" and not rules.sql.since:
             return self._whole_days(rows.raw, delivery, earlier)
@@ -174,6 +194,7 @@ class _Job:
             size=size,
             modified_ns=modified_ns,
             landed_at=self.landed_at().isoformat(),
+            map_hash=self.map_hash(),
         )
 
     def _landed(self, raw: Raw, name: str, file_id: str, path: Path | None) -> pl.DataFrame:
@@ -185,10 +206,13 @@ class _Job:
     def _land(self, raw: Raw, delivery: Delivery, replaced: list[Delivery], path: Path | None) -> FileReport:
         """All rows as one delivery, in the place of those that it replaces; none of people who were erased."""
         read, table = self._landed(raw, delivery.path, delivery.file_id, path), LANDING[raw.kind]
+        demand_wishes(delivery.path, raw, read)
+        gone = demand_replace(delivery.path, replaced, delivery, replace=self.replace_landed or self.check)
         while True:
             landed, stones = self._without_erased(table, read)
             report = self._judge(self._report(raw, delivery, landed), landed, replaced)
-            report = replace(report, erased=read.height - landed.height)
+            report = replace(report, erased=read.height - landed.height, warnings=(*report.warnings, *gone))
+            demand_few_rejected(report, self.most_rejected)
             if self.check:
                 return report
             told = replace(delivery, table=table.name, rows=read.height, days=report.days, erased=report.erased)
@@ -197,8 +221,8 @@ class _Job:
                 break
             self.lake.withdraw(told)
         self._withdraw(replaced)
-        gone = {day for old in replaced for day in old.days}
-        report = replace(report, changed=tuple(sorted({*report.changed, *gone})))
+        emptied = {day for old in replaced for day in old.days}
+        report = replace(report, changed=tuple(sorted({*report.changed, *emptied})))
         self._record(told)
         self.progress(f"landed {landed.height:,} rows of {len(report.days):,} days")
         return report
@@ -223,6 +247,8 @@ class _Job:
             )
             new.append((told, rows.with_columns(pl.lit(file_id).alias("source_file"))))
         gone = [old for old in earlier if old.file_id not in stay]
+        reread = [old for old in gone if old.map_hash != delivery.map_hash]
+        goes = demand_replace(delivery.path, reread, delivery, replace=self.replace_landed or self.check)
         fresh = pl.concat([rows for _, rows in new]) if new else read.clear()
         while True:
             kept, stones = self._without_erased(LANDING_EVENTS, fresh)
@@ -234,7 +260,9 @@ class _Job:
                 redelivered=report.redelivered + read.height - fresh.height,
                 erased=fresh.height - kept.height,
                 changed=tuple(sorted({*report.changed, *lost})),
+                warnings=(*report.warnings, *goes),
             )
+            demand_few_rejected(report, self.most_rejected)
             if self.check:
                 return report
             parts = [(told, kept.filter(pl.col("source_file") == told.file_id)) for told, _ in new]
@@ -255,8 +283,10 @@ class _Job:
     def _report(self, raw: Raw, delivery: Delivery, landed: pl.DataFrame) -> FileReport:
         days = {str(day): rows for day, rows in landed.group_by("event_date").len().sort("event_date").iter_rows()}
         return FileReport(
-            self.source.format, delivery.path, delivery.file_id, LANDING[raw.kind].name, raw.frame.height, days,
-            ignored=raw.ignored, mapping=raw.mapping, notes=raw.notes,
+            self.source.format, delivery.path, delivery.file_id, LANDING[raw.kind].name,
+            raw.frame.height + raw.dropped, days,
+            ignored=raw.ignored, mapping=raw.mapping, notes=raw.notes, warnings=raw.warnings, counted=raw.counted,
+            dropped=raw.dropped,
         )  # fmt: skip
 
     def _withdraw(self, replaced: list[Delivery]) -> None:
@@ -356,6 +386,14 @@ def _by_reason(rejected: pl.DataFrame) -> dict[str, Rejected]:
         reason: Rejected(rows, tuple(Example(*place.values()) for place in places))
         for reason, rows, places in grouped.iter_rows()
     }
+
+
+def _identified(raw: Raw) -> Raw:
+    """``raw`` without ids that are nobody's."""
+    if raw.ids is None:
+        return raw
+    frame, said = raw.ids.read(raw.frame, raw.kind)
+    return replace(raw, frame=frame, warnings=(*raw.warnings, *said))
 
 
 def _already(old: Delivery) -> FileReport:

@@ -1,4 +1,4 @@
-"""A mapping file (TOML) says which column of any CSV or Parquet file is which field of the contract.
+r"""A mapping file (TOML) says which column of any CSV, Parquet or .xlsx file is which field of the contract.
 
 `recsys ingest mapped PATH --map FILE`, where FILE holds:
 
@@ -20,15 +20,36 @@ currency = "GBP"
 cart = "add_to_cart"
 
 [time]
-format = "%d/%m/%Y %H:%M"        # strptime's letters, or "iso" (default), "epoch_seconds", "epoch_milliseconds"
+format = "%d/%m/%Y %H:%M"        # strptime's letters, "iso" (default), "epoch_seconds", "epoch_milliseconds",
+                                 # "epoch_microseconds", "epoch_nanoseconds", "excel" (days); or a list of them
 zone = "Europe/London"           # of times without offset; default UTC
 
-[numbers]
-decimal_comma = false            # true: 1.234,56
+[numbers]                        # 1.234,56 €; what is written in another way is unreadable
+decimal = ","                    # default "."
+grouping = "."                   # between groups of three digits; also "," " " "'"; default none
+symbols = ["€", "EUR"]           # that may stand before or behind
+
+[booleans]                       # beside true, false, 1, 0, yes, no, y, n, on, off and those of some languages
+true = ["oui"]
+false = ["non"]
 
 [csv]
-delimiter = ","
+delimiter = ","                  # a line sep=; at the start of the file says it too
+quote = '"'                      # "" where quotes mean nothing
+escape = ""                      # "\\" for MySQL's \" and \N
 encoding = "utf-8"               # or "latin-1", "cp1252"
+comment = ""                     # lines that start with it are no rows
+skip = 0                         # lines before the header
+null = ["\\N"]                   # cells that are missing, beside empty ones
+
+[where]                          # rows by value; those that do not count are counted in the report
+keep = { status = ["completed", "processing"] }
+drop = { test = ["true"] }
+
+[ids]
+placeholders = ["undefined"]     # nobody, in any case; default: undefined, null, nan, … and for people 0 and -1
+trim = false                     # true: "A-100 " is A-100
+trailing_zero = "auto"           # 17850.0 is 17850 where all ids of the column are so; "cut" or "keep"
 
 [price]
 total = "Amount"                 # unit_price = this column ÷ quantity, instead of [columns] unit_price
@@ -42,10 +63,13 @@ since = "inserted_at"            # a column that only grows: read only what is n
 ```
 
 Only `kind` and `[columns]` are needed (and `[sql]` for a database). A local time that a clock change repeats is its
-first occurrence; with a `format`, one that a clock change skips is unreadable.
+first occurrence; with a `format`, one that a clock change skips is unreadable, and so is a time that two formats of a
+list read differently. `decimal_comma = true` is short for `decimal = ","` and `grouping = "."`. Shops whose guests all
+have the id 0 name the order as the anonymous person: `anon_id = "order_id"`.
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -57,25 +81,22 @@ from recsys_assets.contract import FIELDS, Kind
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.base import RAW_COLUMNS, Piece, Raw
 from recsys_assets.importers.columns import as_field
-from recsys_assets.importers.contract import demand, numbered
-from recsys_assets.importers.files import expand, layout_of, read_parquet
+from recsys_assets.importers.contract import demand, from_sheets, numbered
+from recsys_assets.importers.csv_files import read_table, refuse_twice
+from recsys_assets.importers.files import PLAIN, expand, layout_of, read_parquet
 from recsys_assets.importers.headers import describe_header
-from recsys_assets.importers.mapping import MappingFile, Sql, Time, load_mapping
-from recsys_assets.importers.text import read_csv
-from recsys_assets.logic.landing import as_time, by_value
-
-_EPOCHS = {"epoch_seconds": 1_000_000, "epoch_milliseconds": 1_000}
-_LAST_SECOND = 253_402_300_799  # of the year 9999
+from recsys_assets.importers.mapping import MappingFile, Sql, load_mapping
+from recsys_assets.logic.landing import by_value
 
 
 class MappedImporter:
     """`mapped`: any CSV or Parquet with a mapping file."""
 
-    what = "any CSV or Parquet file, with a mapping file (--map)"
+    what = "any CSV, Parquet or .xlsx file, with a mapping file (--map)"
 
     def pieces(self, path: str) -> list[Piece]:
         """One per file."""
-        return [Piece((file,)) for file in expand(path)]
+        return [Piece((file,)) for file in expand(path, (*PLAIN, "xlsx"))]
 
     def read(self, piece: Piece, mapping: Path | None, kind: Kind | None) -> Raw:
         """All rows of one file.
@@ -93,22 +114,27 @@ class MappedImporter:
             raise SourceError(f"{mapping}: its section [sql] belongs to the format sql. Leave it out for files.")
         if kind is not None and kind != rules.kind:
             raise SourceError(f"{mapping}: its kind is {rules.kind}, not {kind}. Leave --kind out.")
-        layout = layout_of(path)
+        layout, warnings, counted = layout_of(path), tuple[str, ...](), ""
         if layout == "csv":
-            sent = read_csv(path, delimiter=rules.csv.delimiter, encoding=rules.csv.encoding)
+            table = read_table(path, rules.csv)
+            sent, warnings, counted = table.frame, table.warnings, table.counted
+            refuse_twice(path, sent.columns, rules.asked)
         elif layout == "parquet":
             sent = read_parquet(path)
+        elif layout == "xlsx":
+            sent = from_sheets(path)
         else:
             raise SourceError(
-                f"{path}: the format mapped reads CSV and Parquet only. Import JSON Lines with `contract`."
+                f"{path}: the format mapped reads CSV, Parquet and .xlsx. Import JSON Lines with `contract`."
             )
         asked = rules.asked
         demand_columns(str(path), mapping, rules, [c for c in sent.columns if c not in RAW_COLUMNS])
         if sent.height == 0:
             raise SourceError(f"{path}: the file holds no rows. Deliver it again, or remove it.")
-        frame = apply_mapping(path, sent if layout == "csv" else _with_lines(sent, asked), rules)
+        lines = sent if layout in ("csv", "xlsx") else _with_lines(sent, asked)
         ignored = tuple(c for c in sent.columns if c not in asked and c not in RAW_COLUMNS)
-        return Raw(rules.kind, frame, ignored, tuple(asked.items()), rules.notes())
+        raw = map_rows(path, lines, rules)
+        return replace(raw, ignored=ignored, warnings=(*warnings, *raw.warnings), counted=counted)
 
 
 def demand_columns(where: str, mapping: Path, rules: MappingFile, there: list[str]) -> None:
@@ -128,6 +154,24 @@ def _with_lines(sent: pl.DataFrame, asked: Iterable[str]) -> pl.DataFrame:
     return sent.select(list(asked)).hstack(numbered(sent, asked))
 
 
+def map_rows(path: Path, sent: pl.DataFrame, rules: MappingFile, plain: Collection[str] = ()) -> Raw:
+    """Rows as sent, with `RAW_COLUMNS` → those that count, and what is to be said of them (see `apply_mapping`)."""
+    kept, dropped, warnings = rules.where.split(sent)
+    frame = apply_mapping(path, kept, rules, plain)
+    for target, name in rules.columns.items():
+        if target in ("event_time", "updated_at"):
+            warnings += rules.time.exchanged(kept[name], frame[target], target)
+    return Raw(
+        rules.kind,
+        frame,
+        mapping=tuple(rules.asked.items()),
+        notes=rules.notes(),
+        warnings=warnings,
+        dropped=dropped,
+        ids=rules.ids,
+    )
+
+
 def apply_mapping(path: Path, sent: pl.DataFrame, rules: MappingFile, plain: Collection[str] = ()) -> pl.DataFrame:
     """Rows as sent, with `RAW_COLUMNS` → contract columns, with `RAW_COLUMNS`.
 
@@ -138,22 +182,22 @@ def apply_mapping(path: Path, sent: pl.DataFrame, rules: MappingFile, plain: Col
     zone = ZoneInfo(rules.time.zone)
 
     def point(series: pl.Series, name: str) -> pl.Series:
-        if not rules.numbers.decimal_comma or name in plain:
-            return series
-        return series.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+        return series if name in plain else rules.numbers.plain(series)
 
     made: dict[str, pl.Series] = {}
     problem = sent["problem"]
     for target, name in rules.columns.items():
         field, series = fields[target], sent[name]
         if field.type == "time":
-            made[target] = _time(as_field(series, field, path, zone), rules.time, zone)
+            made[target] = rules.time.read(as_field(series, field, path, zone), zone)
             lost = series.is_not_null() & made[target].is_null() & problem.is_null()
             problem = problem.zip_with(~lost, pl.Series([f"{target}_unreadable"]))
         elif field.type == "day" and not series.dtype.is_temporal():  # it has no hour that a time zone could move
-            made[target] = _time(as_field(series, field, path), rules.time, ZoneInfo("UTC")).dt.strftime("%Y-%m-%d")
+            made[target] = rules.time.read(as_field(series, field, path), ZoneInfo("UTC")).dt.strftime("%Y-%m-%d")
         elif field.type in ("money", "rate", "integer", "number"):
             made[target] = point(as_field(series, field, path), name)
+        elif field.type == "boolean":
+            made[target] = rules.booleans.read(as_field(series, field, path))
         else:
             made[target] = as_field(series, field, path)
     for target, value in rules.constants.items():
@@ -171,21 +215,6 @@ def apply_mapping(path: Path, sent: pl.DataFrame, rules: MappingFile, plain: Col
         made["event_type"] = made["event_type"].zip_with(~back, pl.Series(["return"]))
     rest = [sent["source_line"], sent["source_offset"], problem.alias("problem"), sent["_line"]]
     return pl.DataFrame([*(series.alias(name) for name, series in made.items()), *rest])
-
-
-def _time(series: pl.Series, rules: Time, zone: ZoneInfo) -> pl.Series:
-    if series.dtype.is_temporal():
-        return series
-    text = series.cast(pl.String).str.strip_chars()
-    if rules.format == "iso":
-        return as_time(text, zone)
-    if rules.format in _EPOCHS:
-        unit = _EPOCHS[rules.format]
-        whole = not text.str.contains(".", literal=True).any()
-        number = text.cast(pl.Int64 if whole else pl.Float64, strict=False)
-        fits = (number.abs() <= _LAST_SECOND * 1_000_000 // unit).fill_null(False)
-        return (number.zip_with(fits, number.clear(1)) * unit).cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
-    return as_time(text.str.to_datetime(rules.format, strict=False, time_unit="us"), zone)
 
 
 def per_unit(total: pl.Series, quantity: pl.Series) -> pl.Series:

@@ -1,73 +1,36 @@
 """The mapping file that `importers.mapped` documents: its sections, and what they may say."""
 
-import codecs
 import tomllib
 from pathlib import Path
 from typing import Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from recsys_assets.contract import FIELDS, Kind
 from recsys_assets.errors import SourceError
+from recsys_assets.importers.booleans import Booleans
+from recsys_assets.importers.csv_dialect import Csv
+from recsys_assets.importers.numbers import Numbers
+from recsys_assets.importers.placeholders import Ids
+from recsys_assets.importers.section import Section
+from recsys_assets.importers.times import Time
+from recsys_assets.importers.where import Where
 from recsys_assets.tables import EVENT_TYPES
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Time(_Section):
-    """How times are written."""
-
-    format: str = "iso"
-    zone: str = "UTC"
-
-    @field_validator("zone")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from error
-        return value
-
-
-class Numbers(_Section):
-    """How numbers are written."""
-
-    decimal_comma: bool = False
-
-
-class Csv(_Section):
-    """How CSV is written."""
-
-    delimiter: str = Field(",", min_length=1, max_length=1)
-    encoding: str = "utf-8"
-
-    @field_validator("encoding")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            codecs.lookup(value)
-        except LookupError as error:
-            raise ValueError(f"{value!r} is no encoding such as utf-8 or latin-1") from error
-        return value
-
-
-class Price(_Section):
+class Price(Section):
     """Where the price of a whole line stands."""
 
     total: str | None = None
 
 
-class Returns(_Section):
+class Returns(Section):
     """How returns are told."""
 
     negative_quantity: bool = False
 
 
-class Sql(_Section):
+class Sql(Section):
     """Which rows of a database."""
 
     table: str | None = None
@@ -75,15 +38,18 @@ class Sql(_Section):
     since: str | None = None
 
 
-class MappingFile(_Section):
+class MappingFile(Section):
     """One mapping file."""
 
     kind: Kind
     columns: dict[str, str]
-    constants: dict[str, str | int | float | bool] = {}
-    event_types: dict[str, Literal[EVENT_TYPES]] = {}  # type: ignore[valid-type] # the tuple is the one list of types
+    constants: dict[str, str | int | float | bool] = Field({})
+    event_types: dict[str, Literal[EVENT_TYPES]] = Field({})  # type: ignore[valid-type] # the tuple is the one list of types
     time: Time = Time()
     numbers: Numbers = Numbers()
+    booleans: Booleans = Booleans()
+    where: Where = Where()
+    ids: Ids = Ids()
     csv: Csv = Csv()
     price: Price = Price()
     returns: Returns = Returns()
@@ -111,15 +77,19 @@ class MappingFile(_Section):
         fields: dict[str, str] = {}
         for name, column in self.columns.items():
             fields[column] = f"{fields[column]}, {name}" if column in fields else name
-        return fields | total
+        fields |= total
+        for column in self.where.columns:
+            fields[column] = f"{fields[column]}, and which rows count" if column in fields else "which rows count"
+        return fields
 
     def notes(self) -> tuple[str, ...]:
         """How values are read, for people."""
         made = [f"{name} is {value!r} in every row" for name, value in self.constants.items()]
         if any(field.type == "time" for field in FIELDS[self.kind] if field.name in self.columns):
-            made.append(f"times are read as {self.time.format}, without offset in {self.time.zone}")
-        if self.numbers.decimal_comma:
-            made.append("numbers have a decimal comma")
+            made.append(f"times are read as {' or '.join(self.time.forms)}, without offset in {self.time.zone}")
+        if numbers := self.numbers.described():
+            made.append(numbers)
+        made += self.where.described()
         if self.event_types:
             made.append("words for event types: " + ", ".join(f"{a} → {b}" for a, b in self.event_types.items()))
         if self.returns.negative_quantity:

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass, field
 
+_EXPECTED = ("not_a_product",)  # reasons that are no fault of the file
+
 
 @dataclass(frozen=True)
 class Example:
@@ -31,12 +33,12 @@ class Rejected:
 
 @dataclass(frozen=True)
 class FileReport:
-    """One file: rows = clean + rejected + duplicates + redelivered + erased.
+    """One file: rows = clean + rejected + duplicates + redelivered + erased + dropped.
 
     ``duplicates`` repeat a row of the same file, ``redelivered`` one that another file already brought; ``erased`` did
-    not land, being about people who were erased. ``days``
+    not land, being about people who were erased, ``dropped`` what the mapping leaves out. ``days``
     counts landed rows, ``changed`` names the days that hold something new, ``ignored`` the columns that nobody reads.
-    ``mapping`` and ``notes`` say how the rest was read (see `Raw`).
+    ``mapping``, ``notes``, ``warnings`` and ``counted`` say how the rest was read (see `Raw`).
     """
 
     format: str
@@ -50,11 +52,21 @@ class FileReport:
     duplicates: int = 0
     redelivered: int = 0
     erased: int = 0
+    dropped: int = 0
     rejected: dict[str, Rejected] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     mapping: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    counted: str = ""
+
+    @property
+    def rejected_share(self) -> float:
+        """Of the rows that count, postage and the like apart."""
+        rows = self.rows - self.dropped - self.erased
+        faulty = sum(found.rows for reason, found in self.rejected.items() if reason not in _EXPECTED)
+        return faulty / rows if rows else 0.0
 
 
 def report_json(report: FileReport) -> dict[str, object]:

@@ -12,7 +12,7 @@ takes it from its password file (`~/.pgpass`). No message and no record holds on
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,7 +27,7 @@ from recsys_assets.contract import FIELDS
 from recsys_assets.errors import SourceError, StoreError
 from recsys_assets.importers.base import RAW_COLUMNS, Raw
 from recsys_assets.importers.headers import list_names
-from recsys_assets.importers.mapped import apply_mapping, demand_columns
+from recsys_assets.importers.mapped import demand_columns, map_rows
 from recsys_assets.importers.mapping import MappingFile, load_mapping
 from recsys_assets.logic.landing import as_time
 
@@ -132,9 +132,8 @@ def read_rows(path: str, mapping: Path, rules: MappingFile, since: str | None, n
         *(pl.lit(None, dtype=dtype).alias(each) for each, dtype in RAW_COLUMNS.items() if each != "source_line"),
     )
     plain = [column for column in rules.asked if columns[column].are(int, float, Decimal)]
-    frame = apply_mapping(Path(name), frame, rules, plain)
     ignored = tuple(column for column in there if column not in columns)
-    raw = Raw(rules.kind, frame, ignored, tuple(rules.asked.items()), rules.notes())
+    raw = replace(map_rows(Path(name), frame, rules, plain), ignored=ignored)
     return Rows(raw, growing and (_mark(columns[growing], mapping, growing, now) or since))
 
 

@@ -22,7 +22,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DATE_DIGITS = 8  # of 20240501
 _LEAST_RATE = 1 / Decimal(MAX_RATE)
-_WORDS = {"true": True, "1": True, "yes": True, "t": True, "false": False, "0": False, "no": False, "f": False}
+_TRUE = "true 1 1.0 yes y t on ja j oui si sí sim wahr vrai verdadero vero"
+_FALSE = "false 0 0.0 no n f off nein non não falsch faux falso"
+_WORDS = dict.fromkeys(_TRUE.split(), True) | dict.fromkeys(_FALSE.split(), False)
 
 
 def parse_time(raw: str, zone: ZoneInfo | None = None) -> int | None:

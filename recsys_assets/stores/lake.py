@@ -42,7 +42,7 @@ class Delivery:
     ``file_id`` is a hash of its bytes, ``rows`` counts its rows as read, ``days`` the rows that landed per day, less
     those of people who were erased since. ``erased`` counts these, and rows that did not land because their person had
     been erased before: rows = Σ days + erased. ``read_to`` is the day on which the next read of a database's growing
-    table starts.
+    table starts. ``map_hash`` is that of the mapping file's text and the kind.
     """
 
     file_id: str
@@ -57,6 +57,7 @@ class Delivery:
     landed_at: str
     read_to: str | None = None
     erased: int = 0
+    map_hash: str = ""
 
 
 @dataclass(frozen=True)

@@ -35,18 +35,41 @@ def test_ingest_says_what_it_did(recsys: Callable[..., Result], tmp_path: Path) 
     path = tmp_path / "day.jsonl"
     path.write_bytes(jsonl([GOOD, BAD]))
     checked = recsys("ingest", "auto", str(path), "--check")
-    assert checked.exit_code == 0
+    assert checked.exit_code == 1
+    assert "50.0% of its rows are rejected, over the knob rejections.warn = 5%" in checked.stderr
     assert "  read as contract:\n    event_type → event_type\n" in checked.output
     assert f"{path}:2\n               {jsonl([BAD]).decode()}" in checked.output
     assert "days that would change: 1 (2024-05-01)" in checked.output
     assert "2 rows would land in landing_events: 1 clean, 1 rejected, 0 duplicates, 0 redelivered" in checked.output
     result = recsys("ingest", "contract", str(path))
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "2 rows landed in landing_events" in result.output
     assert f"quantity_zero                e.g. {path}:2" in result.output
     assert "days changed: 1 (2024-05-01)" in result.output
     assert "anna" not in result.output
     assert "had already landed (2 rows)" in recsys("ingest", "contract", str(path)).output
+
+
+def test_ingest_ends_well_where_few_rows_are_rejected(recsys: Callable[..., Result], tmp_path: Path) -> None:
+    path = tmp_path / "day.jsonl"
+    path.write_bytes(jsonl([*(event(user_id=f"u-{n}") for n in range(19)), BAD]))
+    assert recsys("ingest", "contract", str(path), "--check").exit_code == 0
+    path.write_bytes(jsonl([*(event(user_id=f"u-{n}") for n in range(18)), BAD]))
+    assert recsys("ingest", "contract", str(path)).exit_code == 1
+    assert recsys("ingest", "contract", str(path)).exit_code == 0  # it has landed
+
+
+def test_ingest_replaces_when_it_is_told_to(recsys: Callable[..., Result], tmp_path: Path) -> None:
+    path, map = tmp_path / "day.csv", tmp_path / "shop.toml"
+    path.write_text("when,who,what\n2024-05-01,1,2\n", encoding="utf-8")
+    words = 'kind = "events"\n[columns]\nevent_time = "when"\nuser_id = "who"\nproduct_id = "what"\n[constants]\n'
+    map.write_text(words + 'event_type = "view"\n', encoding="utf-8")
+    how = ("mapped", str(path), "--map", str(map))
+    assert recsys("ingest", *how).exit_code == 0
+    map.write_text(words + 'event_type = "click"\n', encoding="utf-8")
+    with pytest.raises(SourceError, match="Add --replace"):
+        recsys("ingest", *how)
+    assert "takes the place of 1 rows of landing_events" in recsys("ingest", *how, "--replace").output
 
 
 def test_ingest_as_json(recsys: Callable[..., Result], tmp_path: Path) -> None:

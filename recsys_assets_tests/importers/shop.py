@@ -71,9 +71,10 @@ class Desk:
         check: bool = False,
         kind: Kind | None = None,
         now: datetime = NOW,
+        **more: Any,
     ) -> list[FileReport]:
         source = Source(format=format, path=str(path), map=str(map) if map else None)
-        return ingest(self.lake, self.home, source, now=now, check=check, kind=kind)
+        return ingest(self.lake, self.home, source, now=now, check=check, kind=kind, **more)
 
     def one(self, name: str, data: bytes, **how: Any) -> FileReport:
         (report,) = self.take(self.put(name, data), **how)

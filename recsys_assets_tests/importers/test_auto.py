@@ -1,6 +1,7 @@
 """Formats told by their columns, and mapping files that are proposed where none fits."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 from recsys_assets.errors import SourceError
 from recsys_assets_tests.importers.shop import Desk, csv_bytes, event, jsonl
 from recsys_assets_tests.importers.test_bad_input import SAMPLES, made_of
+from recsys_assets_tests.importers.workbook import workbook
 
 REES46, RETAILROCKET = SAMPLES["rees46"], SAMPLES["retailrocket"]
 
@@ -83,6 +85,18 @@ bob;a2;31.05.2024 11:00;-1;3,20
 """
 TOTALS = "customer_id,sku,order_date,qty,total\n1,a,05/13/2024,2,5.00\n2,b,05/14/2024,1,3.10\n"
 ACTIONS = "memberId\tgoods\tts\taction\n1\ta\t1714555800\tpv\n2\tb\t1714555801\tcart\n3\tc\t1714555802\tview\n"
+SALES = "TRANSACTION_DT,CUSTOMER_ID,PRODUCT_ID,AMOUNT,SALES_PRICE\n5/13/2024,7,a,2,30\n5/1/2024,8,b,1,46\n"
+DATED = "t_dat,customer_id,article_id,price\n2024-05-01,58a12d,0663713001,0.0508\n"
+MICROSECONDS = (
+    "event_timestamp,event_name,user_pseudo_id,item_id,price\n1714555800123456,view_item,1234567890.16,SKU-1,12.5\n"
+)
+YEN = 'order_date,customer_id,sku,qty,unit_price\n2024-05-01 10:00:00,1,a,1,"1,980"\n2024-05-02 10:00:00,2,b,1,980\n'
+DOLLARS = 'order_date,customer_id,sku,unit_price\n5/13/2024 9:15 PM,1,a,"$1,299.00"\n5/1/2024 9:15 AM,2,b,$12.50\n'
+SHEET_DAYS = "date,customer,sku,price\n45413.5,1,a,2.50\n"
+ORDERS = (
+    "order_id,date_created,status,customer_id,sku,qty,total\n"
+    "1,2024-05-01 10:00:00,completed,0,a,2,5.00\n2,2024-05-01,refunded,7,b,1,3\n"
+)
 FOUR = "when,customer,sku,paid\n2024-05-01 10:12:00,17,A-100,2.49\n"  # the README's
 HAPPENED = "user,product,time,event\n1,a,2024-05-01 10:00:00,view\n2,b,2024-05-02 10:00:00,buy\n"
 CATALOGUE = "sku;title;preis\n1;Rye;2,50\n2;Bun;0,40\n"
@@ -94,14 +108,36 @@ CATALOGUE = "sku;title;preis\n1;Rye;2,50\n2;Bun;0,40\n"
         (
             "europe.csv",
             EUROPE,
-            ['format = "%d.%m.%Y %H:%M"', "decimal_comma = true", 'delimiter = ";"', "negative_quantity = true"],
+            ['format = "%d.%m.%Y %H:%M"', 'decimal = ","', 'delimiter = ";"', "negative_quantity = true"],
             [1_002_500_000, 3_200_000],
         ),
         ("totals.csv", TOTALS, ['format = "%m/%d/%Y"', 'total = "total"'], [2_500_000, 3_100_000]),
         ("actions.tsv", ACTIONS, ['format = "epoch_seconds"', '"pv" = "view"', '"cart" = "add_to_cart"'], [None] * 3),
+        (
+            "sales.csv",
+            SALES,
+            ['event_time = "TRANSACTION_DT"', 'user_id = "CUSTOMER_ID"', 'quantity = "AMOUNT"', 'format = "%m/%d/%Y"'],
+            [30_000_000, 46_000_000],
+        ),
+        ("dated.csv", DATED, ['event_time = "t_dat"', 'product_id = "article_id"'], [50_800]),
+        (
+            "web.csv",
+            MICROSECONDS,
+            ['format = "epoch_microseconds"', 'anon_id = "user_pseudo_id"', '"view_item" = "view"'],
+            [12_500_000],
+        ),
+        ("yen.csv", YEN, ['grouping = ","  # 1,980 is read as 1980'], [1_980_000_000, 980_000_000]),
+        (
+            "dollars.csv",
+            DOLLARS,
+            ['grouping = ","', 'symbols = ["$"]', 'format = "%m/%d/%Y %I:%M %p"'],
+            [1_299_000_000, 12_500_000],
+        ),
+        ("days.csv", SHEET_DAYS, ['format = "excel"'], [2_500_000]),
+        ("orders.csv", ORDERS, ['anon_id = "order_id"  # of guests', '"status" = ["refunded"]'], [2_500_000]),
         ("four.csv", FOUR, ['unit_price = "paid"', 'event_type = "purchase"'], [2_490_000]),
         ("happened.csv", HAPPENED, ['event_type = "event"', '"buy" = "purchase"'], [None] * 2),
-        ("catalogue.csv", CATALOGUE, ['kind = "catalog"', "decimal_comma = true"], [2_500_000, 400_000]),
+        ("catalogue.csv", CATALOGUE, ['kind = "catalog"', 'decimal = ","'], [2_500_000, 400_000]),
     ],
 )
 def test_a_proposed_mapping_works_when_saved(
@@ -131,3 +167,39 @@ def test_a_proposal_for_parquet(desk: Desk) -> None:
 def test_a_date_that_fits_two_ways_is_said_to(desk: Desk) -> None:
     path = desk.put("x.csv", b"user,sku,date\n1,a,05/04/2024\n")
     assert "every row that was looked at also fits %m/%d/%Y" in refusal(desk, path)
+
+
+def test_whoever_names_a_person_is_no_catalogue(desk: Desk) -> None:
+    said = refusal(desk, desk.put("x.csv", b"customer_id,sku,price\n1,a,2\n"))
+    assert "kind =" not in said
+
+
+def test_a_proposal_is_a_file_with_the_homes_time_zone(desk: Desk) -> None:
+    desk = replace(
+        desk, home=replace(desk.home, config=desk.home.config.model_copy(update={"time_zone": "Asia/Tokyo"}))
+    )
+    path, folder = desk.put("four.orders.csv", FOUR.encode()), desk.folder / "here"
+    folder.mkdir()
+    for _ in range(2):
+        with pytest.raises(SourceError, match=r"in .*four\.map\.toml, and see"):
+            desk.take(path, "auto", proposals=folder, check=True)
+    assert [file.name for file in folder.iterdir()] == ["four.map.toml"]
+    assert 'zone = "Asia/Tokyo"' in (folder / "four.map.toml").read_text(encoding="utf-8")
+    (report,) = desk.take(path, "mapped", map=folder / "four.map.toml", check=True)
+    assert report.clean == 1
+    with pytest.raises(SourceError, match=r"four\.map2\.toml"):
+        desk.take(desk.put("four.csv", FOUR.replace("paid", "price").encode()), "auto", proposals=folder)
+
+
+def test_a_month_comes_first_in_america(desk: Desk) -> None:
+    config = desk.home.config.model_copy(update={"time_zone": "America/New_York"})
+    path = desk.put("x.csv", b"user,sku,date\n1,a,05/04/2024\n")
+    said = refusal(replace(desk, home=replace(desk.home, config=config)), path)
+    assert 'format = "%m/%d/%Y"  # every row that was looked at also fits %d/%m/%Y' in said
+
+
+def test_a_workbook_gets_a_proposal(desk: Desk) -> None:
+    path = desk.put("x.xlsx", workbook({"a": [("when", "customer", "sku", "paid"), ("2024-05-01", 17, "a", 2.49)]}))
+    said = refusal(desk, path)
+    map = desk.put("shop.toml", said[said.index("# A guess") :].encode())
+    assert desk.take(path, "mapped", map=map)[0].clean == 1

@@ -151,7 +151,12 @@ def test_a_corrected_mapping_replaces_what_the_wrong_one_landed(desk: Desk) -> N
     wrong = f'kind = "events"\n[columns]\n{columns}[constants]\nevent_type = "view"\n'
     path = desk.put("x.csv", b"t,a,b,c\n2024-05-01,1,2,3\n")
     desk.take(path, "mapped", map=mapping(desk, wrong))
-    (report,) = desk.take(path, "mapped", map=mapping(desk, wrong.replace('"a"', '"c"')))
+    right = mapping(desk, wrong.replace('"a"', '"c"'))
+    with pytest.raises(SourceError, match=r"have landed: 1 rows of landing_events, of 2024-05-01, .* Add --replace"):
+        desk.take(path, "mapped", map=right)
+    assert desk.landed()["user_key"].to_list() == [desk.home.keys.user_key("1")]
+    assert "takes the place of 1 rows" in desk.take(path, "mapped", map=right, check=True)[0].warnings[0]
+    (report,) = desk.take(path, "mapped", map=right, replace_landed=True)
     assert not report.already_delivered
     assert report.changed == ("2024-05-01",)
     assert desk.landed()["user_key"].to_list() == [desk.home.keys.user_key("3")]

@@ -92,13 +92,13 @@ def test_users_land_as_keys_without_what_names_them(desk: Desk) -> None:
     attributes = {"age_group": "25-34", "E-Mail": "a@example.org", "home": {"Street": "x", "region": "North"}}
     rows: list[dict[str, Any]] = [
         {"user_id": "u-1", "consent": False, "attributes": attributes, "email": "a@example.org", "name": "Ann"},
-        {"user_id": "u-2", "consent": "maybe"},
+        {"user_id": "u-2", "updated_at": "soon"},
         {"user_id": "", "consent": True},
         {"user_id": None},
     ]
     report = desk.one("users.jsonl", jsonl(rows))
     assert (report.table, report.clean, report.ignored) == ("landing_users", 1, ("email", "name"))
-    assert reasons(report) == {"person_id_invalid": 1, "person_missing": 1, "value_malformed": 1}
+    assert reasons(report) == {"person_id_invalid": 1, "person_missing": 1, "updated_at_unreadable": 1}
     row = desk.landed("users").row(0, named=True)
     assert row["user_key"] == desk.home.keys.user_key("u-1")
     assert json.loads(row["attributes"]) == {"age_group": "25-34", "home": {"region": "North"}}
@@ -109,7 +109,10 @@ def test_users_land_as_keys_without_what_names_them(desk: Desk) -> None:
 def test_a_users_file_holds_from_its_day(desk: Desk) -> None:
     for name, day in (("users.csv", "2024-01-01"), ("more.csv", "2024-06-01"), ("2024-03-01/users.csv", "2024-03-01")):
         assert desk.one(name, csv_bytes([USERS[0] | {"locale": name}])).days == {day: 1}
-    dated = [USERS[0] | {"updated_at": "2024-02-01T09:00:00Z"}, USERS[1] | {"updated_at": "soon"}]
+    dated = [
+        USERS[0] | {"updated_at": "2024-02-01T09:00:00Z"},
+        USERS[1] | {"updated_at": "soon", "transactional_only": "0"},
+    ]
     report = desk.one("dated.csv", csv_bytes(dated))
     assert report.days == {"2024-02-01": 1, "2024-06-01": 1}
     assert reasons(report) == {"updated_at_unreadable": 1}

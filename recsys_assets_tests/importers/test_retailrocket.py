@@ -133,7 +133,7 @@ def test_read_in_chunks(shop: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     importer = RetailRocketImporter()
     pieces = importer.pieces(str(shop.folder))
     whole = [importer.read(piece, None, None).frame for piece in pieces]
-    monkeypatch.setattr("recsys_assets.importers.text._CHUNK", 2)
+    monkeypatch.setattr("recsys_assets.importers.csv_files._CHUNK", 2)
     assert [importer.read(piece, None, None).frame.rows() for piece in pieces] == [frame.rows() for frame in whole]
 
 

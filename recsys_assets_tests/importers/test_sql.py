@@ -115,7 +115,10 @@ def test_a_corrected_mapping_replaces_what_the_wrong_one_landed(
     desk: Desk, url: str, shop: psycopg.Connection[Any]
 ) -> None:
     take(desk, url, mapping(desk, rules=MAPPING.replace('"customer"', '"sku"')))
-    report = take(desk, url, mapping(desk))
+    right = mapping(desk)
+    with pytest.raises(SourceError, match="Add --replace"):
+        take(desk, url, right)
+    report = take(desk, url, right, replace_landed=True)
     assert report.changed == ("2024-05-01", "2024-05-02")
     assert desk.landed().height == 3
 
@@ -269,7 +272,7 @@ def test_sqlite_and_values_of_all_kinds(desk: Desk, tmp_path: Path) -> None:
     more = '[time]\nformat = "%d.%m.%Y %H:%M"\n[numbers]\ndecimal_comma = true\n[sql]\ntable = "sales"\nsince = "day"'
     rules = MAPPING.replace("[sql]\n", "")
     report = take(desk, f"sqlite:///{tmp_path}/shop.db", mapping(desk, more, rules))
-    assert reasons(report) == {"event_time_unreadable": 1}
+    assert reasons(report) == {"event_time_unreadable": 1, "price_unreadable": 1}  # 2.5 among texts with a comma
     landed = desk.landed()
     assert landed["user_key"].to_list() == [desk.home.keys.user_key("17850"), None]
     assert landed["product_id"].to_list() == ["a", "ü"]
