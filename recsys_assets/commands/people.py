@@ -14,7 +14,7 @@ from recsys_assets.local.supervisor import servers
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.receipts import find
-from recsys_assets.stores.suppressions import SETTLE_SECONDS, Suppressed, Suppressions
+from recsys_assets.stores.suppressions import SETTLE_SECONDS, WISH_SECONDS, Suppressed, Suppressions
 
 REMAINS = (
     "What follows: the lake (landing, clean and rejected events, sessions, features, lists), exports and mails are "
@@ -31,10 +31,10 @@ ANON = click.option("--anon", is_flag=True, help="USER is an anonymous id (a coo
 def suppressions() -> Iterator[Suppressions]:
     """The home's suppressions, its servers running."""
     settings, home = context()
-    with servers(settings, home) as found:
+    with servers(settings, home, needs_redis=False) as found:  # Postgres is told first, whatever Redis does
         cache = Cache(found.redis_url)
         try:
-            yield Suppressions(Postgres(found.postgres_url), cache, home.keys)
+            yield Suppressions(Postgres(found.postgres_url, WISH_SECONDS), cache, home.keys)
         finally:
             cache.close()
 
@@ -127,7 +127,7 @@ def forget(user: str, anon: bool, as_json: bool) -> None:
 def receipt(number: str, as_json: bool) -> None:
     """What an opt-out, opt-in or erasure has removed where and when, and what follows."""
     settings, home = context()
-    with servers(settings, home) as servers_:
+    with servers(settings, home, needs_redis=False) as servers_:
         found = find(Postgres(servers_.postgres_url), number)
     if found is None:
         raise NotFoundError("there is no receipt with this number")
