@@ -7,6 +7,7 @@ RecsysError
 │   ├── SourceError        a shop's file cannot be read as what it was said to be
 │   ├── TableError         a frame does not have the columns and dtypes of its table
 │   ├── DamagedError       a file of the lake or the home is gone or not as it was written
+│   ├── UnwritableError    Postgres is read-only, full, or the role has no right to what is asked
 │   ├── NotFoundError      a day, user, generation or product that is asked for is not there
 │   └── RefusedError       a rule of ours forbids it (an older day over a newer one, a failed check)
 └── TransientError   the same call may work later
@@ -44,6 +45,10 @@ class TableError(PermanentError):
 
 class DamagedError(PermanentError):
     """A file of the lake or of the home is gone, or not as it was written."""
+
+
+class UnwritableError(PermanentError):
+    """Postgres is read-only, full, or the role has no right to what is asked."""
 
 
 class NotFoundError(PermanentError):

@@ -12,8 +12,8 @@ from recsys_assets.local.processes import free_port
 
 # open: goes on to the server. shut: ended at once. refused: nobody listens. reset: reset once accepted. cut: reset in
 # the middle of an answer. slow: every piece of an answer waits. trickle: an answer comes byte by byte. hole: what comes
-# in is held, and nothing comes back.
-Manner = Literal["open", "shut", "refused", "reset", "cut", "slow", "trickle", "hole"]
+# in is held, and nothing comes back. swallow: what comes in is lost, and the connection with it, for good.
+Manner = Literal["open", "shut", "refused", "reset", "cut", "slow", "trickle", "hole", "swallow"]
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is not yet sent is thrown away, and the other side is told so
 
 
@@ -110,7 +110,7 @@ class _Passage:
 
     def __init__(self, door: Door, outer: socket.socket, inner: socket.socket) -> None:
         self._door, self._outer, self._inner = door, outer, inner
-        self._reset = False
+        self._reset = self._lost = False
         self._lock, self._running = threading.Lock(), 2
         self._threads = [
             threading.Thread(target=self._pump, args=(outer, inner, False)),
@@ -150,6 +150,9 @@ class _Passage:
 
     def _pass(self, data: bytes, sink: socket.socket, answers: bool) -> None:
         manner, seconds, over = self._door.manner
+        if self._lost or manner == "swallow":
+            self._lost = True
+            return
         if manner == "hole":
             over.wait()
         elif answers and manner == "slow":

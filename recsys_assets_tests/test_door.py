@@ -68,6 +68,7 @@ def asked(one: socket.socket) -> bytes | str:
         ("slow", ANSWER, ANSWER),
         ("trickle", ANSWER, ANSWER),
         ("hole", "TimeoutError", "TimeoutError"),
+        ("swallow", "TimeoutError", "TimeoutError"),
         ("refused", "ConnectionResetError", "ConnectionRefusedError"),
         ("reset", "ConnectionResetError", "ConnectionResetError"),
         ("cut", "an aConnectionResetError", "an aConnectionResetError"),
@@ -93,6 +94,14 @@ def test_a_manner(front: Door, manner: Manner, there: bytes | str, new: bytes | 
     front.open()
     with closing(through(front)) as one:
         assert asked(one) == ANSWER
+
+
+def test_what_was_swallowed_never_comes(front: Door) -> None:
+    with closing(through(front)) as one:
+        front.behave("swallow")
+        assert asked(one) == "TimeoutError"
+        front.open()
+        assert asked(one) == "TimeoutError"
 
 
 def test_what_a_hole_held_comes_when_it_ends(front: Door) -> None:

@@ -95,7 +95,7 @@ def suppressions() -> None:
 def export(path: Path, as_json: bool) -> None:
     """Write everybody who is suppressed into a file, which replaces the one of before."""
     settings, home = context()
-    with servers(settings, home) as found:
+    with servers(settings, home, needs_redis=False) as found:
         made = wishes.exported(Postgres(found.postgres_url), home.keys, datetime.now(UTC))
     path = path.expanduser().absolute()
     write_out(path, made.text())

@@ -20,7 +20,7 @@ from recsys_assets.stores.person import asked_for, is_known
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.receipts import find
 from recsys_assets.stores.receipts import requests as listed
-from recsys_assets.stores.suppressions import SETTLE_SECONDS, Suppressed, Suppressions
+from recsys_assets.stores.suppressions import SETTLE_SECONDS, WISH_SECONDS, Suppressed, Suppressions
 
 REMAINS = (
     "What follows: the lake (landing, clean and rejected events, sessions, features, lists), exports and mails are "
@@ -59,10 +59,10 @@ class _Stores:
 @contextmanager
 def _stores() -> Iterator[_Stores]:
     settings, home = context()
-    with servers(settings, home) as found:
+    with servers(settings, home, needs_redis=False) as found:  # Postgres is told first, whatever Redis does
         cache = Cache(found.redis_url)
         try:
-            yield _Stores(home, Postgres(found.postgres_url), cache)
+            yield _Stores(home, Postgres(found.postgres_url, WISH_SECONDS), cache)
         finally:
             cache.close()
 
@@ -184,7 +184,7 @@ def forget(user: str, anon: bool, yes: bool, as_json: bool) -> None:
 def receipt(number: str, as_json: bool) -> None:
     """What an opt-out, opt-in or erasure has removed where and when, and what follows."""
     settings, home = context()
-    with servers(settings, home) as servers_:
+    with servers(settings, home, needs_redis=False) as servers_:
         found = find(Postgres(servers_.postgres_url), number)
     if found is None:
         raise NotFoundError("there is no receipt with this number")

@@ -26,8 +26,10 @@ def own_origins(port: int, url: str = "") -> tuple[str, ...]:
 
     >>> own_origins(3000, "https://Dagster.example.com/ui/")
     ('http://127.0.0.1:3000', 'http://localhost:3000', 'https://dagster.example.com')
+    >>> own_origins(80)  # a browser leaves the usual port out
+    ('http://127.0.0.1', 'http://localhost')
     """
-    here = (f"http://127.0.0.1:{port}", f"http://localhost:{port}")
+    here = (_origin(f"http://127.0.0.1:{port}"), _origin(f"http://localhost:{port}"))
     return (*here, _origin(url)) if url else here
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import uvicorn
 
-from recsys_assets.errors import SettingsError
+from recsys_assets.errors import RecsysError
 from recsys_assets.serving.wire import config
 from recsys_assets.settings import load_settings
 
@@ -24,19 +24,19 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--grace", type=int, default=10, help="seconds at the end for answers that are being made")
     told = parser.parse_args()
-    try:
-        trusted = load_settings().trusted_proxies
-    except SettingsError as error:
-        sys.exit(str(error))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file, and 1,024 are few
-    made = config(
-        "recsys_assets.serving.app:create", trusted, factory=True, host=told.host, port=told.port,
-        timeout_graceful_shutdown=told.grace,
-    )  # fmt: skip
-    server = uvicorn.Server(made)
-    with suppress(KeyboardInterrupt):  # raised again once it has ended in order
-        server.run()
+    with suppress(ValueError, OSError):  # macOS has a lower limit than the one that it names
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file, and 1,024 are few
+    try:
+        made = config(
+            "recsys_assets.serving.app:create", load_settings().trusted_proxies, factory=True, host=told.host,
+            port=told.port, timeout_graceful_shutdown=told.grace,
+        )  # fmt: skip
+        server = uvicorn.Server(made)
+        with suppress(KeyboardInterrupt):  # raised again once it has ended in order
+            server.run()
+    except RecsysError as error:
+        sys.exit(str(error))
     if not server.started:
         sys.exit(NOT_STARTED)
 

@@ -7,7 +7,7 @@ is the store's; what we make of an answer stands outside, where our own mistakes
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -77,17 +77,18 @@ def understanding() -> Iterator[None]:
     """
     try:
         yield
-    except (LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise StoreFailedError(type(error).__name__) from error
 
 
 @dataclass
 class Breaker:
-    """Whether a store is asked. After a failure one read in `REST_SECONDS` tries it; the others do without."""
+    """Whether a store is asked. `REST_SECONDS` after a failure one read tries it; meanwhile the others do without."""
 
     store: str
     failures: int = field(default=0)  # since the process began, for the metrics
     failing: bool = field(default=False)
+    probing: bool = field(default=False)  # a read tries the store at this moment
     _until: float = field(default=0.0)
     _usual: float = field(default=0.0)  # seconds of an answer
 
@@ -95,14 +96,13 @@ class Breaker:
         """Whether the one who asks this may ask the store."""
         if not self.failing:
             return True
-        now = asyncio.get_running_loop().time()
-        if now < self._until:
+        if self.probing or asyncio.get_running_loop().time() < self._until:
             return False
-        self._until = now + REST_SECONDS
+        self.probing = True
         return True
 
     def seen(self) -> None:
-        """The watch has met the store: the next read tries it, and does not wait until it has rested."""
+        """The watch has met the store: the next read tries it, unless one does, without waiting until it has rested."""
         self._until = 0.0
 
     @property
@@ -134,13 +134,16 @@ async def ask(breaker: Breaker, read: Callable[[], Awaitable[Read]]) -> Read | N
     """What ``read`` finds in a store; None where that is not to be asked, or there is no time left to."""
     if left() < PATIENCE_SECONDS or not breaker.admits():
         return None
-    loop = asyncio.get_running_loop()
+    loop, probes = asyncio.get_running_loop(), breaker.failing
     began = loop.time()
     try:
         found = await read()
     except StoreFailedError as error:
         breaker.failed(error)
         return None
+    finally:
+        if probes:
+            breaker.probing = False
     breaker.answered(loop.time() - began)
     return found
 
@@ -173,6 +176,8 @@ async def _probe(store: Breaker, talk: Callable[[], Awaitable[Said]], made: Call
     except StoreFailedError as error:
         store.failed(error)
         return None
+    finally:
+        store.probing = False
     store.answered(loop.time() - began)
     return found
 
@@ -190,9 +195,11 @@ async def ask_either(
     that comes first is taken, and a first store that comes second has failed.
     """
     if first.failing and first.admits():
-        for answered in asyncio.as_completed([_aside(ask(second, read)), _aside(_probe(first, talk, made))]):
-            if (found := await answered) is not None:
-                return found
+        both = [_aside(ask(second, read)), _aside(_probe(first, talk, made))]
+        with suppress(TimeoutError):  # of the deadline of this read; the probe goes on
+            for answered in asyncio.as_completed(both, timeout=max(0.0, left())):
+                if (found := await answered) is not None:
+                    return found
         return None
     if left() < PATIENCE_SECONDS or first.failing:
         return await ask(second, read)

@@ -1,5 +1,6 @@
 """What one process knows of the stores, read anew every second."""
 
+import asyncio
 import time
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -8,8 +9,9 @@ from dataclasses import replace
 import structlog
 
 from recsys_assets.errors import HomeError
-from recsys_assets.serving.asking import StoreFailedError
+from recsys_assets.serving.asking import StoreFailedError, within
 from recsys_assets.serving.pointer import (
+    LOOK_SECONDS,
     NEVER,
     Live,
     Pool,
@@ -90,12 +92,16 @@ class State:
     async def look(self, pool: Pool, starts: Starts) -> None:
         """Reads the pointer again; keeps the last one where no store answers."""
         before, met, began = (self.live, self.postgres, self.redis), starts.met, time.monotonic()
-        self.postgres = await self._answers("postgres", self._read_postgres(pool))
+        with within(LOOK_SECONDS):  # both at once: one that hangs must not hide for long that the other is away
+            self.postgres, self.redis = await asyncio.gather(
+                self._answers("postgres", self._read_postgres(pool)), self._answers("redis", starts.meet())
+            )
         if self.refused:
             self.live = None  # what a newer program has put into Redis may mean something else, too
             return
         starts.trust(met)
-        self.redis = await self._answers("redis", self._read_redis(starts))
+        if self.live is None and self.redis and not self.postgres:
+            self.redis = await self._answers("redis", self._read_redis(starts))
         self._looked = began
         self._report(*before)
 
@@ -122,9 +128,7 @@ class State:
         self._told = began
 
     async def _read_redis(self, starts: Starts) -> None:
-        await starts.meet()
-        if self.live is None and not self.postgres:
-            self.live = await from_redis(starts.cache)
+        self.live = await from_redis(starts.cache)
 
     async def _check_schema(self, pool: Pool) -> None:
         """Once, when Postgres answers first: one that a newer program has changed is left alone."""

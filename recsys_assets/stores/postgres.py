@@ -1,6 +1,7 @@
 """The published tables' database: its schema, its queries by name, and connections to it."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -9,11 +10,18 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from recsys_assets.errors import HomeError, StoreError
+from recsys_assets.errors import HomeError, RecsysError, StoreError, UnwritableError
 from recsys_assets.settings import CHECKOUT
 
 Connection = psycopg.Connection[DictRow]
 CONNECT_SECONDS = 5
+# Of a machine or a network that is gone libpq hears nothing, and would wait for a quarter of an hour.
+_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+# That Postgres itself may take for a statement with a deadline, and that one may wait for a lock: nobody reads its
+# answer later. In a transaction, since behind PgBouncer the next user of a session would have what is set for it.
+_LIMITS = b"SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '15s'"
+_READ_ONLY, _NO_RIGHTS, _MANY_CONNECTIONS = "25006", "42501", "53300"
+_RESOURCES, _SYSTEM = "53", "58"  # classes: a full disk or memory, and an error of the disk itself
 # Advisory locks; any numbers of ours would do.
 MIGRATION_LOCK, PUBLISH_LOCK, SUPPRESSION_LOCK = 7_265_001, 7_265_002, 7_265_003
 # Tables of a generation whose rows are somebody's: a suppression takes them away.
@@ -26,11 +34,43 @@ def query(name: str) -> str:
     return (CHECKOUT / "sql" / f"{name}.sql").read_text()
 
 
+class _Connection(psycopg.Connection[DictRow]):
+    """One that may have a deadline: a server that hangs keeps its connection alive, and libpq would wait for ever."""
+
+    until: float | None = None
+
+    def wait(self, gen: Generator[Any, Any, Any], *arguments: Any, **more: Any) -> Any:
+        """All talk with the server passes here."""
+        return super().wait(gen if self.until is None else self._bounded(gen, self.until), *arguments, **more)
+
+    @contextmanager
+    def transaction(self, *arguments: Any, **more: Any) -> Iterator[psycopg.Transaction]:
+        """As psycopg's."""
+        with super().transaction(*arguments, **more) as made:
+            if self.until is not None:
+                self.execute(_LIMITS)
+            yield made
+
+    def _bounded(self, talk: Generator[Any, Any, Any], until: float) -> Generator[Any, Any, Any]:
+        try:
+            waits = next(talk)
+            while True:
+                ready = yield waits
+                if time.monotonic() > until:
+                    self.pgconn.finish()  # nothing more can be asked on it, not even to roll back
+                    raise psycopg.OperationalError("the time for it is over")
+                waits = talk.send(ready)
+        except StopIteration as end:
+            return end.value
+
+
 class Postgres:
     """One database, by URL."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seconds: float | None = None) -> None:
+        """``seconds``: for all that is asked of it, from now on; None: as long as it takes."""
         self._url = url
+        self._until = None if seconds is None else time.monotonic() + seconds
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -38,14 +78,18 @@ class Postgres:
 
         Raises:
             StoreError: the server does not answer, or goes away meanwhile.
+            UnwritableError: it is read-only, full, or the role has no right to what is asked.
         """
         try:
-            with psycopg.connect(
-                self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, row_factory=dict_row
+            with _Connection.connect(
+                self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, row_factory=dict_row, **_ALIVE
             ) as connection:
+                connection.until = self._until
                 yield connection
-        except psycopg.OperationalError as error:
-            raise StoreError(f"Postgres (RECSYS_POSTGRES_URL) does not answer: {str(error).splitlines()[0]}") from error
+        except psycopg.Error as error:
+            if (ours := _meant(error)) is None:
+                raise
+            raise ours from error
 
     def migrate(self) -> int:
         """Brings the schema up to date, one process at a time; the version it has then.
@@ -82,6 +126,17 @@ class Postgres:
         if there:
             self.migrate()
         return there
+
+
+def _meant(error: psycopg.Error) -> RecsysError | None:
+    """What an error of the server is to its user; None: a mistake of ours."""
+    state, said = error.sqlstate or "", str(error).partition("\n")[0]
+    exhausted = state[:2] in (_RESOURCES, _SYSTEM) and state != _MANY_CONNECTIONS
+    if exhausted or state in (_READ_ONLY, _NO_RIGHTS):
+        return UnwritableError(f"Postgres (RECSYS_POSTGRES_URL) does not let this be written: {said}")
+    if isinstance(error, psycopg.OperationalError):
+        return StoreError(f"Postgres (RECSYS_POSTGRES_URL) does not answer: {said}")
+    return None
 
 
 def _schema_files() -> list[Path]:

@@ -33,6 +33,7 @@ POINTER_SECONDS = 1.0  # how often an API process rereads the pointer, and the s
 # Twice that: one period may just have begun before the commit, and the reading itself takes its time.
 SETTLE_SECONDS = 2 * POINTER_SECONDS
 _RETRY_SECONDS = 0.2
+WISH_SECONDS = 28.0  # one takes some milliseconds, and some twenty seconds where Redis hangs
 
 
 @dataclass(frozen=True)
@@ -288,7 +289,8 @@ class Suppressions:
 @contextmanager
 def suppressing(connection: Connection) -> Iterator[None]:
     """The lock that changes to suppressions, and the flip that reapplies them, share."""
-    connection.execute("SELECT pg_advisory_lock(%s)", [SUPPRESSION_LOCK])
+    with connection.transaction():  # for its limits; the lock is the session's
+        connection.execute("SELECT pg_advisory_lock(%s)", [SUPPRESSION_LOCK])
     try:
         yield
     finally:

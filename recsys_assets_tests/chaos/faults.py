@@ -332,7 +332,7 @@ def _network() -> Iterator[Case]:
     manners: list[tuple[str, Manner, float]] = [
         ("refused", "refused", 0), ("reset at accept", "reset", 0), ("reset in mid-answer", "cut", 0),
         ("+100 ms", "slow", 0.1), ("+240 ms", "slow", 0.24), ("+500 ms", "slow", 0.5), ("trickle", "trickle", 0.01),
-        ("black hole", "hole", 0),
+        ("black hole", "swallow", 0),
     ]  # fmt: skip
     usual = {("reset at accept", REDIS), ("black hole", POSTGRES), ("black hole", BOTH), ("+240 ms", REDIS)}
     for name, manner, seconds in manners:

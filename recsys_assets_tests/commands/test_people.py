@@ -1,13 +1,14 @@
 import json
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 
 import click
 import psycopg
 import pytest
 from click.testing import CliRunner
 
-from recsys_assets.commands import people, publishing
+from recsys_assets.commands import backup, people, publishing
 from recsys_assets.errors import NotFoundError, RefusedError, SettingsError
 from recsys_assets.local.processes import free_port
 from recsys_assets.logic.wishes import Wishes
@@ -113,17 +114,21 @@ def test_an_optin_says_that_the_users_file_still_says_no(stores: Stores, run: Ru
     assert "comes back" not in printed
 
 
-def test_an_optout_without_redis_says_what_holds(stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_optout_without_redis_says_what_holds(
+    stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     stores.publish(["1"])
     monkeypatch.setattr(suppressions, "SETTLE_SECONDS", 0.1)
-    away = Stores(stores.home, stores.postgres_url, f"redis://127.0.0.1:{free_port()}/0")
-    monkeypatch.setattr(people, "Cache", lambda _url: away.cache)  # it goes after the servers were probed
+    monkeypatch.setenv("RECSYS_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")  # it never was there
     printed = run(people.optout, "1")
     assert "1 lists, 1 profiles and 1 plans removed" in printed
     assert "could not be told all (Redis (RECSYS_REDIS_URL) does not take it" in printed
     assert "`recsys warm`" in printed
     printed = run(people.optin, "1")
     assert "the next publish brings it up to date" in printed
+    forgotten = json.loads(run(people.forget, "1", "--json"))
+    assert "not done yet" in run(people.receipt, forgotten["receipt"])
+    assert "1 opt-outs and erasures" in run(backup.export, str(tmp_path / "wishes.json"))
 
 
 def test_an_id_that_nothing_is_known_of_is_asked_about(stores: Stores, run: Run) -> None:

@@ -21,7 +21,9 @@ from recsys_assets.local.valkey import Valkey
 from recsys_assets.serving import asking, state
 from recsys_assets.serving.app import create
 from recsys_assets.serving.asking import Breaker, StoreFailedError, ask_either, within
+from recsys_assets.serving.pointer import make_pool
 from recsys_assets.serving.routes import people
+from recsys_assets.serving.starts import Starts
 from recsys_assets.serving.state import State
 from recsys_assets.settings import Home
 from recsys_assets.stores.cache import VERSION_KEY, list_key
@@ -121,7 +123,7 @@ def test_a_value_that_is_none_of_ours_is_no_answer(stores: Stores) -> None:
     generation = stores.publish(["1", "2"]).generation
     cache = stores.cache._client
     with api(stores.settings) as client:
-        for garbled in ("{", "[]", "{}", "7", "\udcff"):
+        for garbled in ("{", "[]", "{}", "7", "\udcff", '{"products": ["a"]}', '{"products": [1]}', '{"products": 1}'):
             name = list_key(generation, stores.home.keys.mark(stores.key("1")))
             cache.set(name, garbled.encode(errors="surrogateescape"))
             assert fallbacks(client, 3) == {None}
@@ -194,7 +196,7 @@ def test_no_token_is_taken_while_postgres_is_away_for_long(stores: Stores, monke
 
 
 def test_a_wish_waits_no_longer_than_it_may(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "WISH_SECONDS", 1.0)
+    monkeypatch.setattr(people, "WAIT_SECONDS", 1.0)
     stores.publish(["1"])
     token = Tokens(Postgres(stores.postgres_url)).make("shop", ["writes"], timedelta(days=1)).token
     with guarded(stores) as (postgres, _, settings), api(settings) as client:
@@ -300,6 +302,49 @@ def test_a_store_that_is_back_answers_though_the_other_one_hangs() -> None:
     asyncio.run(story())
 
 
+def test_no_read_waits_beyond_its_time_for_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "READ_SECONDS", 0.25)
+
+    async def story() -> None:
+        two = Two()
+        await two.ask(second="b")
+        two.second.failed(StoreFailedError())  # and rests
+        loop = asyncio.get_running_loop()
+        for probes in (1, 0):
+            two.first.seen()
+            two.asked.clear()
+            began = loop.time()
+            assert await two.ask() is None
+            assert loop.time() - began < asking.RECORD_SECONDS
+            assert two.asked == ["first"] * probes
+
+    asyncio.run(story())
+
+
+def test_both_stores_are_looked_at_at_once(stores: Stores) -> None:
+    """So that it is known within two seconds that both are away."""
+    stores.publish(["1"])
+
+    async def story() -> None:
+        with guarded(stores) as (postgres, redis, settings):
+            pool, starts, known = make_pool(settings.postgres_url), Starts(settings.redis_url), State()
+            try:
+                await pool.open(wait=True)
+                await known.first_look(pool, starts)
+                assert (known.postgres, known.redis) == (True, True)
+                postgres.behave("hole")
+                redis.behave("hole")
+                began = time.monotonic()
+                await known.look(pool, starts)
+                assert (known.postgres, known.redis) == (False, False)
+                assert time.monotonic() - began < sum(known.seconds.values())
+            finally:
+                await pool.close()
+                await starts.aclose()
+
+    asyncio.run(story())
+
+
 def test_one_probe_at_a_time() -> None:
     async def story() -> None:
         breaker = Breaker("a")
@@ -308,6 +353,8 @@ def test_one_probe_at_a_time() -> None:
         assert not breaker.admits()
         breaker._until = 0.0
         assert [breaker.admits() for _ in range(3)] == [True, False, False]
+        breaker.seen()
+        assert not breaker.admits()  # the one that tries has not come back
 
     asyncio.run(story())
 

@@ -1,12 +1,15 @@
 """The API as `recsys up` starts it: what it logs, and how it ends."""
 
 import asyncio
+import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -78,6 +81,16 @@ def test_no_id_and_no_key_is_logged_and_sigterm_ends_it_in_order(stores: Stores,
     for secret in ("somebody", "some-", stores.key("somebody"), "userId", "anonId"):
         assert secret not in log
     assert sys.executable in child.program.command
+
+
+@pytest.mark.parametrize(("name", "said"), [("RECSYS_HOME", "home"), ("RECSYS_REDIS_URL", "RECSYS_REDIS_URL")])
+def test_a_start_that_cannot_be_is_a_sentence(stores: Stores, tmp_path: Path, name: str, said: str) -> None:
+    wrong = {"RECSYS_HOME": str(tmp_path / "nowhere"), "RECSYS_REDIS_URL": ""}[name]
+    done = subprocess.run(
+        [sys.executable, "-m", "recsys_assets.serving", "--port", "0"],
+        env={**os.environ, **stores.environment, name: wrong}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (1, True, False), done.stderr
 
 
 def test_an_answer_that_is_being_made_when_sigterm_comes_is_sent(stores: Stores, started: Started) -> None:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from recsys_assets.errors import HomeError, RefusedError, StoreError
+from recsys_assets.errors import HomeError, RefusedError, StoreError, UnwritableError
 from recsys_assets.serving.access import require
 from recsys_assets.serving.api import Api
 from recsys_assets.serving.asking import StoreFailedError
@@ -28,13 +28,13 @@ from recsys_assets.serving.schemas import Answered, Problem
 from recsys_assets.stores.cache import Cache
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.receipts import Receipt, number_of, shaped
-from recsys_assets.stores.suppressions import SETTLE_SECONDS, OptedIn, Suppressed, Suppressions
+from recsys_assets.stores.suppressions import SETTLE_SECONDS, WISH_SECONDS, OptedIn, Suppressed, Suppressions
 
 PREFERENCES = "/api/users/{user_id:opaque}/preferences"
 USER = "/api/users/{user_id:opaque}"
 # One lock in Postgres lets one wish in at a time: more threads would only hold more of its connections while waiting.
 WISHES_AT_ONCE = 8
-WISH_SECONDS = 30.0  # one takes some milliseconds, and some twenty seconds where Redis hangs
+WAIT_SECONDS = WISH_SECONDS + 2  # for the thread, too
 RETRY_SECONDS = 5
 MAX_BYTES = 10_000
 _log = structlog.stdlib.get_logger(__name__)
@@ -118,12 +118,13 @@ def router(api: Api) -> APIRouter:
         def hold() -> Done:
             cache = Cache(api.settings.redis_url)
             try:
-                return act(Suppressions(Postgres(api.settings.postgres_url), cache, api.home.keys))
+                postgres = Postgres(api.settings.postgres_url, WISH_SECONDS)
+                return act(Suppressions(postgres, cache, api.home.keys))
             finally:
                 cache.close()
 
         try:
-            async with asyncio.timeout(WISH_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 return await asyncio.get_running_loop().run_in_executor(threads, hold)
         except TimeoutError:
             raise _away("Whether the wish holds is not known, and nothing is lost by asking again.") from None
@@ -132,8 +133,8 @@ def router(api: Api) -> APIRouter:
             raise ProblemError(409, "Erased", detail) from None
         except StoreError:
             raise _away("Nothing is promised, and nothing is lost by asking again.") from None
-        except (HomeError, psycopg.Error) as error:
-            _log.error("wish failed", error=type(error).__name__)
+        except (HomeError, UnwritableError, psycopg.Error) as error:
+            _log.error("wish failed", error=type(error.__cause__ or error).__name__)
             detail = "The database does not let this be written; the operator has to mend that. Nothing is promised."
             raise ProblemError(503, "Not possible now", detail) from None
 
