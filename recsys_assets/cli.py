@@ -5,6 +5,7 @@ call may work later; 130 interrupted (Ctrl-C); 143 terminated. With ``--json`` a
 ``{"error": {"kind": …, "message": …}}``.
 """
 
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ from recsys_assets.local.signals import terminable
 from recsys_assets.stores.files import trouble
 
 EXIT_ERROR = 1
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 EXIT_RETRY = 3
 EXIT_INTERRUPTED = 130
 
@@ -98,6 +100,9 @@ def main() -> None:
 
 def _of_file(error: OSError) -> str:
     """What an error says of a file of the home, or of one that was named; any other is a mistake of ours."""
+    if error.errno in _NO_ROOM:
+        where = "a file" if error.filename is None else error.filename
+        return f"{where} cannot be written: {error.strerror}. Make room on its disk, or let it be written to."
     if error.filename is None:
         raise error
     return f"{error.filename} cannot be used: {error.strerror}. Check that it is there, and its rights."
