@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -103,7 +104,8 @@ def alert(context: dg.SensorEvaluationContext, shop: Shop) -> dg.SkipReason:
     live = partial(live_words, settings.postgres_url)
     told = tell(context.instance, context.cursor, ways, shop.home.config.shop_name, settings.dagster_url, live)
     context.update_cursor(told.cursor)
-    note_undelivered(shop.home.path, told.problem, told.lost, datetime.now(UTC))
+    with suppress(OSError):  # of a full disk, say: the tick's cursor must not be lost with it
+        note_undelivered(shop.home.path, told.problem, told.lost, datetime.now(UTC))
     for lost in told.lost:
         context.log.error(f"lost, after a day of trying: {lost}")
     if told.problem:
