@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -13,15 +14,15 @@ from recsys_assets.partitions import ARCHIVE, DAY
 from recsys_assets.resources import Shop
 from recsys_assets.stores.alerts import note_undelivered
 from recsys_assets.stores.alerts import ways as alert_ways
+from recsys_assets.stores.lake import HISTORY
 from recsys_assets.stores.live import live_words
 
 SEARCH = ("knob_search",)  # of no night: what it found holds until it is asked again
-HISTORY = ("landing_events", "clean_events", "rejected_events", "delivery_audit", "sessions", "daily_sales")
 
 # One process per run: a step that starts a process of its own spends more time on imports than on most days' work.
 history = dg.define_asset_job(
     "history",
-    selection=dg.AssetSelection.assets(*HISTORY),
+    selection=dg.AssetSelection.assets("landing_events", *HISTORY),
     partitions_def=DAY,
     executor_def=dg.in_process_executor,
     description="Landing to sessions and daily sales, for a range of days in one run.",
@@ -104,7 +105,8 @@ def alert(context: dg.SensorEvaluationContext, shop: Shop) -> dg.SkipReason:
     live = partial(live_words, settings.postgres_url)
     told = tell(context.instance, context.cursor, ways, shop.home.config.shop_name, settings.dagster_url, live)
     context.update_cursor(told.cursor)
-    note_undelivered(shop.home.path, told.problem, told.lost, datetime.now(UTC))
+    with suppress(OSError):  # of a full disk, say: the tick's cursor must not be lost with it
+        note_undelivered(shop.home.path, told.problem, told.lost, datetime.now(UTC))
     for lost in told.lost:
         context.log.error(f"lost, after a day of trying: {lost}")
     if told.problem:

@@ -5,6 +5,7 @@ call may work later; 130 interrupted (Ctrl-C); 143 terminated. With ``--json`` a
 ``{"error": {"kind": …, "message": …}}``.
 """
 
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from recsys_assets.errors import RecsysError, TransientError
 from recsys_assets.local.signals import terminable
 
 EXIT_ERROR = 1
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 EXIT_RETRY = 3
 EXIT_INTERRUPTED = 130
 
@@ -76,6 +78,9 @@ def _of_files() -> tuple[type[Exception], ...]:
 
 def _of_file(error: OSError) -> str:
     """What an error says of a file of the home, or of one that was named; any other is a mistake of ours."""
+    if error.errno in _NO_ROOM:
+        where = "a file" if error.filename is None else error.filename
+        return f"{where} cannot be written: {error.strerror}. Make room on its disk, or let it be written to."
     if error.filename is None:
         raise error
     return f"{error.filename} cannot be used: {error.strerror}. Check that it is there, and its rights."

@@ -3,6 +3,7 @@
 import json
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,11 +11,13 @@ from typing import Any
 
 
 class Hook:
-    """What was posted. While ``status`` is not 200 nothing is taken."""
+    """What was posted. While ``status`` is not 200 nothing is taken; each answer takes ``seconds``."""
 
     def __init__(self) -> None:
         self.posted: list[dict[str, Any]] = []
         self.status = 200
+        self.reason: str | None = None
+        self.seconds = 0.0
         self.url = ""
 
 
@@ -28,7 +31,8 @@ def webhook() -> Iterator[Hook]:
             if hook.status == 200:
                 assert self.headers["Content-Type"] == "application/json"
                 hook.posted.append(json.loads(body))
-            self.send_response(hook.status)
+            time.sleep(hook.seconds)
+            self.send_response(hook.status, hook.reason)
             self.send_header("Content-Length", "0")
             if 300 <= hook.status < 400:
                 self.send_header("Location", hook.url)

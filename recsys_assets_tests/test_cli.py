@@ -1,5 +1,6 @@
 """Every command: help, --json, exit codes, completion."""
 
+import errno
 import fcntl
 import json
 import os
@@ -18,7 +19,7 @@ import click
 import pytest
 
 from recsys_assets import commands
-from recsys_assets.cli import recsys
+from recsys_assets.cli import _of_file, recsys
 from recsys_assets.commands.words import WORDS
 from recsys_assets.local.processes import free_port
 from recsys_assets.settings import Home
@@ -141,6 +142,13 @@ def test_a_mistake_is_an_object_for_programs_and_a_sentence_for_people(tmp_path:
     done = call("status", home=tmp_path / "none")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("recsys: ")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+@pytest.mark.parametrize("name", ["/x/y", None])
+def test_a_disk_that_takes_nothing_is_a_sentence(number: int, name: str | None) -> None:
+    said = _of_file(OSError(number, os.strerror(number), name))
+    assert said.startswith(f"{name or 'a file'} cannot be written: {os.strerror(number)}. Make room")
 
 
 def test_a_wrong_command_line_is_code_2(tmp_path: Path) -> None:

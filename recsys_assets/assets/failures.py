@@ -1,6 +1,7 @@
 """What a failed step or check of a run says, for people: at the terminal and in an alert."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from recsys_assets.logic.alerts import Alert, Failure, reason, some
 if TYPE_CHECKING:
     import dagster as dg
 
-AT_ONCE = 5  # alerts per tick: a tick is ended after a minute
+AT_ONCE = 5  # alerts per tick
+TICK_SECONDS = 30.0  # after which no alert is begun: a tick is ended after a minute, and what it has sent forgotten
 TRIES = 2_880  # ticks of half a minute, a day, after which an alert that nobody takes is lost and the next one's turn
 
 
@@ -80,8 +82,8 @@ def tell(
     """Sends an alert for each run that failed since ``cursor``, oldest first, once over each way.
 
     The first time, nothing is sent: what failed before anybody asked is not news. Where a way does not take an alert,
-    the cursor stays before it and remembers the ways that did; the next tick goes on there, `TRIES` times. ``live``
-    says what is live.
+    the cursor stays before it and remembers the ways that did; the next tick goes on there, `TRIES` times. So it does
+    where this one has taken `TICK_SECONDS`. ``live`` says what is live.
     """
     from dagster import DagsterEventType, RunStatusChangeRecordsFilter
 
@@ -91,6 +93,7 @@ def tell(
     state = json.loads(cursor)
     after, done, tries, sent = int(state["after"]), list(state["done"]), int(state.get("tries", 0)), 0
     lost: list[str] = []
+    ends = time.monotonic() + TICK_SECONDS
     wanted = RunStatusChangeRecordsFilter(DagsterEventType.RUN_FAILURE, after_storage_id=after)
     for record in instance.fetch_run_status_changes(wanted, limit=AT_ONCE, ascending=True).records:
         run = instance.get_run_by_id(record.event_log_entry.run_id)
@@ -98,6 +101,8 @@ def tell(
             alert = alert_of(instance, run, record.event_log_entry.message, shop, dagster_url, live())
             try:
                 for name in [name for name in ways if name not in done]:
+                    if time.monotonic() > ends:
+                        return Told(_cursor(after, done, tries), sent, None, tuple(lost))
                     ways[name](alert)
                     done.append(name)
                 sent += 1

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,9 +88,12 @@ class Child:
 
     def tail(self) -> str:
         """Last lines it wrote since this start."""
-        with self.program.log.open("rb") as log:
-            log.seek(self._log_start)
-            lines = log.read().decode(errors="replace").splitlines()
+        try:
+            with self.program.log.open("rb") as log:
+                log.seek(self._log_start)
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError as error:
+            return f"    (it cannot be read: {error.strerror})"
         return "\n".join("    " + line for line in lines[-TAIL_LINES:]) or "    (it wrote nothing)"
 
     def stop(self) -> None:
@@ -123,21 +127,26 @@ def _set_aside(log: Path, limit: int) -> bool:
     """Whether a log was longer than ``limit`` bytes: then its lines are in ``.1`` now, and it is empty.
 
     The file stays, for whoever writes to it has it open. Lines that come between the last read and the cut, which
-    follow one another at once, are lost.
+    follow one another at once, are lost; so are all of them where the disk is full. A log that cannot be cut grows on:
+    that is no reason for its program to end.
     """
-    if not log.exists() or log.stat().st_size <= limit:
+    try:
+        if log.stat().st_size <= limit:
+            return False
+        with log.open("r+b") as file:
+            with suppress(OSError), log.with_suffix(".log.1").open("wb") as aside:
+                while block := file.read(1 << 20):
+                    aside.write(block)
+            file.truncate(0)
+    except OSError:
         return False
-    with log.open("r+b") as file, log.with_suffix(".log.1").open("wb") as aside:
-        while block := file.read(1 << 20):
-            aside.write(block)
-        file.truncate(0)
     return True
 
 
 def _kill_all() -> None:
     if os.getpid() != _PID:  # a fork of ours, which has our list
         return
-    for session in _SESSIONS:
+    for session in tuple(_SESSIONS):  # a signal may have come while it was changed
         for pid in {session, *session_members(session)}:
             _signal(pid, signal.SIGKILL)
 
@@ -166,10 +175,8 @@ def _group_of(user: str) -> int:
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # it is gone, or has become somebody else's
         os.kill(pid, number)
-    except ProcessLookupError:
-        return
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, every: float = 0.05) -> bool:
@@ -201,9 +208,9 @@ def free_port() -> int:
 
 def _stat(pid: int) -> list[str] | None:
     """Fields of /proc/PID/stat from the state on; None where there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    try:  # in bytes: what stands in the brackets is any program's name, in any coding
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode().split()
+    except OSError:
         return None
 
 
@@ -236,7 +243,7 @@ def started_with(pid: int, path: Path) -> bool:
         return f" {path} " in f" {_ps(pid, 'command')} "
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape").split("\0")
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:
         return False
     return any(_is_file(word, path) for word in words)
 

@@ -53,9 +53,11 @@ def _told(number: int, frame: FrameType | None) -> None:
         if _kept.mode == "raise":
             raise _end(number)
     elif time.monotonic() - _kept.at >= SAME_SECONDS:
-        for last in AT_ONCE:
-            last()
-        os._exit(128 + number)
+        try:
+            for last in AT_ONCE:
+                last()
+        finally:
+            os._exit(128 + number)
 
 
 def _ignored(_number: int, _frame: FrameType | None) -> None:

@@ -105,12 +105,12 @@ def clear_state(home: Path) -> None:
 def read_state(home: Path) -> State | None:
     """The state, where the process that wrote it lives, here and for this very folder.
 
-    None too where the file is damaged or of another version of this program.
+    None too where the file is damaged, cannot be read or is of another version of this program.
     """
     try:
         raw = json.loads(_path(home).read_text())
         state = State(**{**raw, "processes": tuple(Process(**each) for each in raw["processes"])})
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     ours = (state.home, state.machine) == (_folder(home), machine())
     return state if ours and born(state.owner) == state.owner_born else None

@@ -112,10 +112,14 @@ class Owner:
         """One of the servers, for the state."""
         return process(server.name, server.pid, server.address)
 
-    def publish(self, home: Home, *processes: Process) -> None:
-        """Puts processes into the published state, each in the place of the one of its name."""
+    def note(self, *processes: Process) -> None:
+        """Puts processes into the state, each in the place of the one of its name."""
         found = {process.name: process for process in (*self.state.processes, *processes)}
         self.state = replace(self.state, processes=tuple(found.values()))
+
+    def publish(self, home: Home, *processes: Process) -> None:
+        """Notes them, and writes the state for others to read."""
+        self.note(*processes)
         write_state(home.path, self.state)
 
 

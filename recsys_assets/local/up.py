@@ -70,18 +70,27 @@ class _Running:
         if self.left or (self._due is None and self.child.exit_code() is None):
             return False
         if self._due is None:
-            announce(self.death() or "")
-            pause = self._restarts.pause(now)
-            self.left = pause is None
-            self._due = now + (pause or 0.0)
-            if self.left:
-                announce(f"{self.service.program.name} {TOO_OFTEN}: it stays down until `recsys down` and `recsys up`")
+            self._due = self._plan(self.death() or "", now, announce)
         if self.left or now < self._due:
             return False
+        name = self.service.program.name
+        try:
+            self.child = Child(self.service.program)
+        except OSError as error:  # a full disk takes no log, say: that start has failed, too
+            self._due = self._plan(f"{name} cannot be started: {error}", now, announce)
+            return False
         self._due = None
-        self.child = Child(self.service.program)
-        announce(f"{self.service.program.name} is started again")
+        announce(f"{name} is started again")
         return True
+
+    def _plan(self, why: str, now: float, announce: Callable[[str], None]) -> float:
+        """Tells why it has to be started, and when it will be."""
+        announce(why)
+        pause = self._restarts.pause(now)
+        self.left = pause is None
+        if self.left:
+            announce(f"{self.service.program.name} {TOO_OFTEN}: it stays down until `recsys down` and `recsys up`")
+        return now + (pause or 0.0)
 
     def stop(self) -> None:
         """Stops it."""
@@ -134,6 +143,10 @@ def up(
     """
     lock = owner_lock(home.path)
 
+    def say(line: str) -> None:
+        with suppress(OSError):  # the terminal may be gone, or the `tee` behind us
+            announce(line)
+
     def take() -> bool:
         state = read_state(home.path)
         if state is not None and _names(state) >= set(PROGRAMS):
@@ -145,25 +158,27 @@ def up(
         try:
             if not wait_until(take, LOCK_SECONDS):
                 raise _busy(home)
-            with held(lock), _started(settings, home, PROGRAMS, announce) as (owner, ours), deferred():
-                started(owner.state.processes)
-                announce("Everything runs. Ctrl-C, or `recsys down` elsewhere, stops it.")
+            with held(lock), _started(settings, home, PROGRAMS, say) as (owner, ours), deferred():
+                with suppress(OSError):
+                    started(owner.state.processes)
+                say("Everything runs. Ctrl-C, or `recsys down` elsewhere, stops it.")
+                told = owner.state
                 restarts = {server.name: Restarts() for server in owner.running}
                 while True:
                     for server in owner.running:
-                        _keep_server(server, restarts[server.name], home, owner, announce)
-                    if again := [each for each in ours if each.keep(time.monotonic(), announce)]:
-                        owner.publish(home, *(each.process() for each in again))
+                        _keep_server(server, restarts[server.name], owner, say)
+                    owner.note(*(each.process() for each in ours if each.keep(time.monotonic(), say)))
+                    if owner.state != told:
+                        with suppress(OSError):  # on a full disk, it is tried again
+                            owner.publish(home)
+                            told = owner.state
                     pause(0.2)
         except (KeyboardInterrupt, SystemExit):  # SIGINT and SIGTERM: the way it is meant to end
             taken()
-            with suppress(OSError):  # the terminal may be gone
-                announce("stopped")
+            say("stopped")
 
 
-def _keep_server(
-    server: Postgres | Valkey, restarts: Restarts, home: Home, owner: Owner, announce: Callable[[str], None]
-) -> None:
+def _keep_server(server: Postgres | Valkey, restarts: Restarts, owner: Owner, announce: Callable[[str], None]) -> None:
     server.trim_log()
     failure = server.failure()
     while failure is not None:
@@ -174,11 +189,11 @@ def _keep_server(
         pause(seconds)
         try:
             server.revive()
-        except StoreError as error:
-            failure = str(error)
+        except (StoreError, OSError) as error:
+            failure = f"{server.name} cannot be started: {error}"
         else:
             failure = None
-            owner.publish(home, owner.process(server))
+            owner.note(owner.process(server))
             announce(f"{server.name} is started again")
 
 

@@ -24,6 +24,7 @@ SECONDS = 10.0  # of one connect, read or write
 ALL_SECONDS = 20.0  # of one alert over one way, however slowly the other side answers
 ANSWER_BYTES = 65_536  # of what a webhook says; nobody reads it
 _NOTE = "alerts.json"
+_LONGEST = 200  # characters of what a server says
 KEPT = 20  # lost alerts that are told
 _PORTS = {"smtp": 587, "smtps": 465}
 
@@ -43,7 +44,10 @@ _slow: dict[str, threading.Thread] = {}
 
 
 def _in_time(setting: str, send: Callable[[Alert], None], alert: Alert) -> None:
-    """Sends within `ALL_SECONDS`: a server that answers a byte at a time keeps every single timeout."""
+    """Sends within `ALL_SECONDS`: a server that answers a byte at a time keeps every single timeout.
+
+    Whatever goes wrong is a StoreError of one line: it is told at a terminal, and the answer may be anybody's.
+    """
     if (before := _slow.get(setting)) and before.is_alive():
         raise StoreError(f"{setting}: the server has not yet answered an earlier alert")
     failed: list[Exception] = []
@@ -60,7 +64,19 @@ def _in_time(setting: str, send: Callable[[Alert], None], alert: Alert) -> None:
     if thread.is_alive():
         raise StoreError(f"{setting}: the server has not answered within {ALL_SECONDS:.0f} s")
     if failed:
-        raise failed[0]
+        # The words of an error that is not ours may quote the address, which may be a secret.
+        known = isinstance(failed[0], StoreError)
+        raise StoreError(_line(str(failed[0])) if known else f"{setting} cannot be used ({type(failed[0]).__name__})")
+
+
+def _line(text: str) -> str:
+    r"""The text on one line, without what steers a terminal.
+
+    >>> _line("no\n\x1b[2Jway")
+    'no [2Jway'
+    """
+    plain = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
+    return plain if len(plain) <= _LONGEST else plain[:_LONGEST] + " …"
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -127,5 +143,5 @@ def undelivered(home: Path) -> Mapping[str, Any]:
     try:
         told = json.loads((home / _NOTE).read_text())
         return {name: told[name] for name in ("problem", "since", "lost")}
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):
         return {"problem": "", "since": "", "lost": []}

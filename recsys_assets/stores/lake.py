@@ -32,7 +32,13 @@ _BROUGHT_BACK = {
     SWEEPS: "delete it, and the next sweep reads everything",
 }
 _T = TypeVar("_T")
-HISTORY = ("clean_events", "rejected_events", "delivery_audit", "sessions", "daily_sales")  # what that job writes
+HISTORY = (
+    "clean_events",
+    "rejected_events",
+    "delivery_audit",
+    "sessions",
+    "daily_sales",
+)  # what that job writes of landed files
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ class Lake:
         def written(name: str, frame: pl.DataFrame) -> Put:
             def put(file: BinaryIO) -> None:
                 frame.write_parquet(file, compression="zstd", compression_level=1)
-                forms[name] = form_of(file, frame.height)
+                forms[name] = form_of(file)
 
             return put
 
@@ -231,9 +237,9 @@ class Lake:
         for one in found if content else ():
             if one.name not in known:
                 try:
-                    rows = self._files.scan([one.name]).select(pl.len()).collect().item()
+                    self._files.scan([one.name]).select(pl.len()).collect()
                     with self._manifests.alone(one.name), self._files.open(one.name) as file:
-                        self._manifests.confirm({one.name: form_of(file, rows)})
+                        self._manifests.confirm({one.name: form_of(file)})
                     new += 1
                 except FileNotFoundError:  # somebody has removed it just now
                     continue
@@ -420,8 +426,9 @@ class Lake:
 
     def drop(self, name: str, day: date) -> None:
         """Removes one day of a table, or of things that are no table."""
-        self._manifests.forget(_folder(name, day))
-        self._files.delete_folder(_folder(name, day))
+        with self._manifests.alone(name):
+            self._manifests.forget(_folder(name, day))
+            self._files.delete_folder(_folder(name, day))
 
 
 def remedy(name: str) -> str:

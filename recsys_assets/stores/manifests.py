@@ -1,20 +1,22 @@
-"""What the lake's files were when they were written: rows, bytes and SHA-256 of each part, in a tree of their own.
+"""What the lake's files were when they were written: bytes and SHA-256 of each part, in a tree of their own.
 
 ``manifests/<table>/<day>/<part>.json``, so that a day that somebody has deleted is still known. Nothing is known of a
 part without one: it is of an older version, or its writer was killed just then. While a part is replaced, both forms of
-it are known, so that it is never taken for damaged.
+it are known, so that it is never taken for damaged; afterwards the new one alone: whoever brings the old file back
+brings people back who were erased from it.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import BinaryIO
 
 from recsys_assets.errors import DamagedError
-from recsys_assets.stores.files import Files, Found, Put
+from recsys_assets.stores.files import Files, Found
 
 MANIFESTS = "manifests"
 _KEPT = 3  # forms of a part: what is there, and what those write who replace it now
@@ -27,16 +29,15 @@ _HASHED = 2  # files that are hashed together
 class Form:
     """One content of one part."""
 
-    rows: int
     bytes: int
     sha256: str
 
 
-def form_of(file: BinaryIO, rows: int) -> Form:
+def form_of(file: BinaryIO) -> Form:
     """The form of a file that is open."""
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
-    return Form(rows, file.seek(0, 2), digest)
+    return Form(file.seek(0, 2), digest)
 
 
 class Manifests:
@@ -53,11 +54,17 @@ class Manifests:
 
     def announce(self, forms: Mapping[str, Form]) -> None:
         """Before parts (by name) are replaced: those that have a manifest may have both forms for a while."""
-        self._put({name: (known, forms[name]) for name, known in self._forms(forms) if known})
+        self._put({name: _with(known, forms[name]) for name, known in self._forms(forms) if known})
 
     def confirm(self, forms: Mapping[str, Form]) -> None:
-        """After parts were written: also where another process has replaced a manifest meanwhile."""
-        self._put({name: (known, forms[name]) for name, known in self._forms(forms) if forms[name] not in known})
+        """After parts were written: what they were before is no longer right.
+
+        In a bucket, which has no locks, others may have announced theirs since: those stay.
+        """
+        found = {name: (known, forms[name]) for name, known in self._forms(forms)}
+        left = {name: known[known.index(form) :] if form in known else _with(known, form)
+                for name, (known, form) in found.items()}  # fmt: skip
+        self._put({name: these for name, these in left.items() if these != found[name][0]})
 
     def forget(self, name: str) -> None:
         """Before a part, or the folder of a day, is removed on purpose."""
@@ -91,22 +98,30 @@ class Manifests:
         Raises:
             DamagedError: one is gone, has another size or (with ``content``) other bytes.
         """
+        found, damage = self._examined(folder, find, wanted, content=content)
+        if damage:
+            raise self._error(*damage[0])
+        return found
+
+    def damaged(self, folder: str, find: Callable[[], list[Found]], *, content: bool) -> list[str]:
+        """As `sound`: a sentence for each part that is not as it was written."""
+        _, damage = self._examined(folder, find, lambda _: True, content=content)
+        return [str(self._error(name, what)) for name, what in damage]
+
+    def _examined(
+        self, folder: str, find: Callable[[], list[Found]], wanted: Callable[[str], bool], *, content: bool
+    ) -> tuple[list[Found], list[tuple[str, str]]]:
+        """What ``find`` finds, and its damage: that of two looks at the same files, since others may replace them."""
+        before: object = None
         for _ in range(_TRIES):
             known = {name: forms for name, forms in self.of(folder).items() if wanted(name)}
             found = find()
             damage = self._damage(known, [one for one in found if wanted(one.name)], content=content)
-            if not damage:
-                return found
-        name, what = damage[0]
-        raise self._error(name, what)
-
-    def damaged(self, folder: str, find: Callable[[], list[Found]], *, content: bool) -> list[str]:
-        """As `sound`: a sentence for each part that is not as it was written."""
-        for _ in range(_TRIES):
-            damage = self._damage(self.of(folder), find(), content=content)
-            if not damage:
+            now = damage, [one for one in found if one.name in dict(damage)]
+            if not damage or now == before:
                 break
-        return [str(self._error(name, what)) for name, what in damage]
+            before = now
+        return found, damage
 
     def _error(self, name: str, what: str) -> DamagedError:
         return DamagedError(f"the lake's file {name} {what}: {self._remedy(name)}, or restore a backup.")
@@ -150,15 +165,19 @@ class Manifests:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             yield from zip(names, pool.map(read, names), strict=True)
 
-    def _put(self, forms: Mapping[str, tuple[Iterable[Form], Form]]) -> None:
-        """Writes manifests anew, by what is known of each part and what is new."""
-
-        def written(known: Iterable[Form], form: Form) -> Put:
-            last = [*(one for one in known if one != form), form][-_KEPT:]
-            return lambda file: file.write(json.dumps([asdict(one) for one in last]).encode())
-
+    def _put(self, forms: Mapping[str, tuple[Form, ...]]) -> None:
+        """Writes manifests anew."""
         if forms:
-            self._files.write({_manifest(name): written(*both) for name, both in forms.items()})
+            texts = {name: json.dumps([asdict(one) for one in these]).encode() for name, these in forms.items()}
+            self._files.write({_manifest(name): partial(_write, text) for name, text in texts.items()})
+
+
+def _with(known: Collection[Form], form: Form) -> tuple[Form, ...]:
+    return (*(one for one in known if one != form), form)[-_KEPT:]
+
+
+def _write(text: bytes, file: BinaryIO) -> None:
+    file.write(text)
 
 
 def _manifest(name: str) -> str:
@@ -171,8 +190,8 @@ def _part(name: str) -> str:
 
 def _parsed(name: str, text: bytes) -> tuple[Form, ...]:
     try:
-        return tuple(Form(**one) for one in json.loads(text))
-    except (ValueError, TypeError):
+        return tuple(Form(one["bytes"], one["sha256"]) for one in json.loads(text))
+    except (ValueError, TypeError, KeyError):
         raise DamagedError(
             f"the lake's file {name} is damaged: remove it, and `recsys doctor` makes it anew."
         ) from None

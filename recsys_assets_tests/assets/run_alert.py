@@ -2,7 +2,7 @@
 
 ``fail REASON`` a run whose step ends in a sentence of ours, ``break REASON`` one whose step ends in a library's error,
 ``pass`` one that succeeds, ``tick`` what the daemon does every half minute, ``patience N`` that an alert is
-lost after so many. Each answers with one JSON line.
+lost after so many, ``hurry SECONDS`` that a tick begins none after so many. Each answers with one JSON line.
 """
 
 import json
@@ -38,6 +38,9 @@ def main() -> None:
             how, _, reason = line.strip().partition(" ")
             if how == "patience":
                 failures.TRIES = int(reason)
+                print(json.dumps({}), flush=True)
+            elif how == "hurry":
+                failures.TICK_SECONDS = float(reason)
                 print(json.dumps({}), flush=True)
             elif how == "tick":
                 with dg.build_sensor_context(instance, cursor, resources={"shop": Shop()}) as context:

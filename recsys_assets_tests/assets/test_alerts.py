@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -128,6 +129,44 @@ def test_what_nobody_takes_is_told_by_status_and_lost_after_a_while(home: Home) 
         assert hook.posted[0]["live"] == "what is live is not known: Postgres does not answer"
 
 
+def test_a_tick_that_takes_long_goes_on_in_the_next_one_and_sends_none_twice(home: Home) -> None:
+    with webhook() as hook, sensor(home, RECSYS_ALERT_WEBHOOK=hook.url) as ask:
+        ask("tick")
+        ask("hurry 1.5")
+        hook.seconds = 2.0
+        (home.path / "alerts.json").mkdir()  # as a disk that takes nothing more
+        for name in ("one", "two"):
+            ask(f"fail {name}")
+        assert ask("tick") == {"said": "1 alerts sent"}
+        assert ask("tick") == {"said": "1 alerts sent"}
+        assert ask("tick") == {"said": "0 alerts sent"}
+        hook.status = 500
+        ask("fail three")
+        assert "answers 500" in ask("tick")["said"]
+        assert [post["failures"][0]["reason"] for post in hook.posted] == ["one", "two"]
+
+
+ALERT = Alert("shop", "daily", "2024-03-01", "1", (), "nothing is live yet", "")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/hök", "http://127.0.0.1:1 /x", "http://127.0.0.1:port/"])
+def test_an_address_that_no_library_takes_is_a_failure_of_this_way(url: str) -> None:
+    send = alerts.ways(replace(load_settings({}), alert_webhook=url))["webhook"]
+    with pytest.raises(StoreError, match="RECSYS_ALERT_WEBHOOK") as failed:
+        send(ALERT)
+    assert "hök" not in str(failed.value)
+
+
+def test_what_a_server_says_is_told_in_one_short_line() -> None:
+    with webhook() as hook:
+        hook.status, hook.reason = 500, "\x1b[2J\x07gone" * 1000
+        with pytest.raises(StoreError) as failed:
+            alerts.ways(load_settings({"RECSYS_ALERT_WEBHOOK": hook.url}))["webhook"](ALERT)
+    assert str(failed.value).startswith("RECSYS_ALERT_WEBHOOK: the server answers 500 [2J gone")
+    assert str(failed.value).isprintable()
+    assert len(str(failed.value)) < 210
+
+
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"])
 def test_a_webhook_that_trickles_is_left_and_the_next_alert_does_not_pile_up(
     monkeypatch: pytest.MonkeyPatch, head: bytes
@@ -146,12 +185,11 @@ def test_a_webhook_that_trickles_is_left_and_the_next_alert_does_not_pile_up(
         thread.start()
         settings = load_settings({"RECSYS_ALERT_WEBHOOK": f"http://127.0.0.1:{listener.getsockname()[1]}/"})
         send = alerts.ways(settings)["webhook"]
-        alert = Alert("shop", "daily", "2024-03-01", "1", (), "nothing is live yet", "")
         try:
             with pytest.raises(StoreError, match="has not answered within"):
-                send(alert)
+                send(ALERT)
             with pytest.raises(StoreError, match="has not yet answered an earlier alert"):
-                send(alert)
+                send(ALERT)
         finally:
             ended.set()
             thread.join()

@@ -1,4 +1,6 @@
 import os
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -95,3 +97,37 @@ def test_a_process_is_told_from_a_later_one_of_its_id() -> None:
     assert born(os.getpid()) == born(os.getpid())
     assert born(os.getpid()) is not None
     assert born(os.getpid()) != born(1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sessions are looked up in /proc")
+def test_a_stranger_may_have_any_name(tmp_path: Path) -> None:
+    named = os.fsencode(tmp_path) + b"/caf\xe9 ) S 1 1"  # no UTF-8, and what follows a name in /proc
+    shutil.copy(shutil.which("sleep") or "", named)
+    stranger = subprocess.Popen([named, "1000"], start_new_session=True)
+    try:
+        assert wait_until(lambda: b"caf\xe9" in Path(f"/proc/{stranger.pid}/stat").read_bytes(), 10)
+        assert session_members(stranger.pid) == [stranger.pid]
+        child = started(tmp_path, DEAF)
+        child.stop()
+        assert session_members(child.pid) == []
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_disk_that_takes_no_log_ends_no_program(tmp_path: Path) -> None:
+    child = started(tmp_path, "echo ready; sleep 1000")
+    log = child.program.log
+    child.program = replace(child.program, log_limit=4)
+    log.with_suffix(".log.1").symlink_to("/dev/full")
+    try:
+        child.trim_log()
+        assert log.read_bytes() == b""  # its lines are lost, and it takes new ones
+        log.unlink()
+        log.mkdir()
+        child.program = replace(child.program, log_limit=0)
+        child.trim_log()
+        assert child.tail() == "    (it cannot be read: Is a directory)"
+        assert child.exit_code() is None
+    finally:
+        child.stop()

@@ -52,6 +52,20 @@ def test_a_signal_within_a_shield_is_raised_after_it(number: signal.Signals) -> 
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_a_second_signal_ends_at_once_whatever_is_wrong_with_what_it_still_does() -> None:
+    script = """
+import os, signal, time
+from recsys_assets.local import signals
+signals.SAME_SECONDS = 0.0
+signals.AT_ONCE.append(lambda: 1 / 0)
+with signals.terminable(), signals.shielded():
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, b"")
+
+
 def test_deferred_raises_where_we_look_and_nowhere_else() -> None:
     done = []
 

@@ -132,6 +132,38 @@ def test_what_dies_is_started_again_where_it_was(platform: Callable[..., Platfor
     assert wait_until(lambda: {each.state for each in conditions(first.state())} == {"runs"}, 60)
 
 
+def test_neither_a_full_disk_nor_a_closed_terminal_ends_it(platform: Callable[..., Platform], home: Home) -> None:
+    first = platform()
+    first.read_until("Everything runs")
+
+    def killed(name: str) -> int:
+        pid = next(process.pid for process in first.state().processes if process.name == name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def is_another(pid: int) -> Callable[[], bool]:
+        return lambda: (state := running(home)) is not None and pid not in [one.pid for one in state.processes]
+
+    log, state = home.logs / "pages.log", home.path / "state.json"
+    log.unlink()
+    log.mkdir()  # in place of a disk that takes no log
+    pid = killed("pages")
+    state.unlink()
+    state.mkdir()
+    first.read_until("pages cannot be started: ")
+    log.rmdir()
+    first.read_until("pages is started again")
+    assert running(home) is None
+    state.rmdir()
+    assert wait_until(is_another(pid), 10)
+    assert first.process.stdout is not None
+    first.process.stdout.close()
+    assert wait_until(is_another(killed("pages")), 10)
+    first.process.terminate()
+    assert first.process.wait(60) in (0, 120)  # Python itself cannot write its last lines then
+    assert running(home) is None
+
+
 def test_what_dies_too_often_is_left_and_told(platform: Callable[..., Platform], home: Home) -> None:
     first = platform("often")  # its api ends as soon as it is asked for anything but its first answer
     first.read_until("Everything runs")

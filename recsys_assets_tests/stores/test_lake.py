@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 import pytest
@@ -22,7 +23,7 @@ from recsys_assets.errors import (
     TableError,
 )
 from recsys_assets.settings import init_home, load_settings
-from recsys_assets.stores.files import trouble
+from recsys_assets.stores.files import Folder, trouble
 from recsys_assets.stores.lake import Delivery, Inspected, Lake, days_between
 from recsys_assets.tables import DELIVERY_AUDIT, Table
 from recsys_assets_tests.bucket import S3, SECRET, s3_server
@@ -357,6 +358,36 @@ def test_a_flipped_bit_is_found_by_what_trains_and_by_the_doctor(tmp_path: Path)
     with pytest.raises(DamagedError, match="its SHA-256 is another"):
         lake.scan(DELIVERY_AUDIT, [MONDAY])
     assert len(lake.inspect(DELIVERY_AUDIT).damaged) == 1
+
+
+def test_a_part_of_before_the_last_write_is_damage(lake: Lake, url: str) -> None:
+    lake.write(DELIVERY_AUDIT, MONDAY, audit((MONDAY, "a", 1), (MONDAY, "erased", 2)))
+    (part,) = lake.files(DELIVERY_AUDIT.name)
+    before = lake._files.read(part.name)
+    assert lake.rewrite(part, audit((MONDAY, "a", 1)))
+    lake._files.write({part.name: lambda file: file.write(before)})  # by hand
+    (damaged,) = Lake(url).inspect(DELIVERY_AUDIT).damaged
+    assert "is damaged" in damaged
+    with pytest.raises(DamagedError):
+        lake.read(DELIVERY_AUDIT, MONDAY)
+
+
+def test_damage_is_looked_at_twice_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Lake(tmp_path)
+    lake.write(DELIVERY_AUDIT, MONDAY, audit((MONDAY, "a", 1)))
+    (part,) = lake.files(DELIVERY_AUDIT.name)
+    content = lake._files.read(part.name)
+    (tmp_path / part.name).write_bytes(content[:-1] + b"x")
+    opened: list[str] = []
+    before = Folder.open
+
+    def opening(files: Folder, name: str) -> BinaryIO:
+        opened.append(name)
+        return before(files, name)
+
+    monkeypatch.setattr(Folder, "open", opening)
+    assert len(lake.inspect(DELIVERY_AUDIT).damaged) == 1
+    assert opened == [part.name] * 2
 
 
 def test_parts_of_before_there_were_manifests_are_fine_and_get_one(tmp_path: Path) -> None:
