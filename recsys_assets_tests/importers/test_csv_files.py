@@ -64,7 +64,7 @@ def test_quotes_mean_nothing_where_the_mapping_says_so(desk: Desk) -> None:
     [
         "one\ntwo",
         "one, with a comma\nand, another",
-        "milk, salt,\nsugar, rye, wheat, oats, water\n",  # as many commas as the header has, of a sentence
+        "milk, salt,\nsugar, rye, wheat, oats, water, malt, yeast\n",  # as many commas as the header has, of a sentence
         "one\r\n\r\ntwo",
         'she said "no",\nand left',
     ],
