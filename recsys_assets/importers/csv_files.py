@@ -146,7 +146,7 @@ class _Reading:
         self._null = re.compile(
             rf"(?:(?<={re.escape(self.dialect.cut)})|^){re.escape(MYSQL_NULL)}(?={re.escape(self.dialect.cut)}|\r?\n?$)"
         )
-        self.nulls, self.swallowed, self.repeated = 0, list[int](), list[int]()
+        self.nulls, self.swallowed, self.repeated, self.escaped = 0, list[int](), list[int](), list[int]()
         self.at = 1
         self.header = self._header()
         self.spaced = all(name.startswith(" ") for name in self.names[1:]) and len(self.names) > 1
@@ -216,6 +216,8 @@ class _Reading:
                 feed.give_back()
                 number, offset, raw = feed.taken[0]
                 self.at = number
+                if b'\\"' in raw and not self.dialect.escape:
+                    self.escaped.append(number)
                 rows.add(number, offset, self._problem(raw) or "csv_malformed", raw)
                 records.append(None)
                 reader = self._reader()
@@ -254,6 +256,9 @@ class _Reading:
         if self.swallowed:
             where = f"a quote stands alone at {_places(self.swallowed)}"
             made.append(f'{where}; where quotes mean nothing, a mapping file with [csv] quote = "" reads such rows')
+        if self.escaped:
+            where = f'\\" stands at {_places(self.escaped)}'
+            made.append(f'{where}; where MySQL wrote it, a mapping file with [csv] escape = "\\\\" reads such rows')
         if self.repeated:
             made.append(f"the header stands again at {_places(self.repeated)}")
         return tuple(made)

@@ -112,6 +112,12 @@ def test_a_dump_of_mysql(desk: Desk) -> None:
     assert report.warnings == ("1 cells hold \\N: read as missing",)
 
 
+def test_quotes_of_mysql_without_an_escape_cost_their_line(desk: Desk) -> None:
+    report = desk.one("day.csv", HEAD + row(1) + row(2, '"some \\"7\\" tape"') + row(3) + row(4, '"12\\""') + row(5))
+    assert (report.rows, report.clean) == (5, 3)
+    assert '\\" stands at lines 3, 5; where MySQL wrote it' in report.warnings[0]
+
+
 def test_null_of_mysql_without_an_escape(desk: Desk) -> None:
     report = desk.one("day.csv", csv_bytes([event(unit_price="\\N"), event(user_id="u-2")]))
     assert (report.clean, report.warnings) == (2, ("1 cells hold \\N: read as missing",))
