@@ -6,8 +6,7 @@ import dagster as dg
 import polars as pl
 
 from recsys_assets.assets.stage import report_days, stage
-from recsys_assets.importers.ingest import ingest
-from recsys_assets.importers.refusals import too_many_rejected
+from recsys_assets.importers.night import ingest_sources
 from recsys_assets.partitions import DAY, RANGE_IN_ONE_RUN, window_of
 from recsys_assets.resources import Shop
 from recsys_assets.tables import LANDING_EVENTS
@@ -17,19 +16,8 @@ from recsys_assets.tables import LANDING_EVENTS
 def landing_events(context: dg.AssetExecutionContext, shop: Shop) -> dg.MaterializeResult[None]:
     """Every row of every file that the home's sources name, parsed; new files are imported, known ones are not."""
     with stage() as metadata:
-        lake, reports, shares = shop.lake, [], shop.home.config.tuning.rejections
-        for source in shop.home.config.sources:
-            reports += ingest(
-                lake,
-                shop.home,
-                source,
-                now=datetime.now(UTC),
-                most_rejected=shares.stop,
-                progress=context.log.info,
-            )
-        for report in reports:
-            for warning in (*report.warnings, *too_many_rejected(report, shares.warn)):
-                context.log.warning(f"{report.path}: {warning}")
+        lake, log = shop.lake, context.log
+        reports = ingest_sources(lake, shop.home, now=datetime.now(UTC), progress=log.info, warn=log.warning)
         new = [report for report in reports if not report.already_delivered]
         window = window_of(context)
         changed = {

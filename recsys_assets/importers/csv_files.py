@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -80,10 +81,11 @@ class _Feed:
         return self
 
     def __next__(self) -> str:
-        line = self._next()
-        while self.comment and not self.taken and line[2].startswith(self.comment):
-            self.tally.comments += 1
-            line = self._next()
+        line = self._again.pop() if self._again else next(self.fresh)
+        if self.comment and not self.taken:
+            while line[2].startswith(self.comment):
+                self.tally.comments += 1
+                line = self._again.pop() if self._again else next(self.fresh)
         self.taken.append(line)
         raw = line[2]
         if len(raw) > MAX_LINE_BYTES:
@@ -94,9 +96,6 @@ class _Feed:
         except UnicodeDecodeError:
             self.problem = "not_utf8"
             return raw.decode("latin-1")
-
-    def _next(self) -> Line:
-        return self._again.pop() if self._again else next(self.fresh)
 
     def next_row(self) -> None:
         self.taken = []
@@ -139,13 +138,15 @@ class _Reading:
         keep: Callable[[pl.DataFrame], pl.DataFrame] | None,
     ) -> None:
         self.path, self.end, self.keep, self.tally = path, end, keep, Tally()
-        self.feed = _Feed(lines, self.decode, dialect.comment.encode(dialect.encoding), self.tally)
+        plain = end == b"\n" and dialect.escape != "\\"
+        decode = partial(str, encoding=dialect.encoding, errors="strict") if plain else self.decode
+        self.feed = _Feed(lines, decode, dialect.comment.encode(dialect.encoding), self.tally)
         self.dialect = dialect
         self._take_preamble()
         self._null = re.compile(
             rf"(?:(?<={re.escape(self.dialect.cut)})|^){re.escape(MYSQL_NULL)}(?={re.escape(self.dialect.cut)}|\r?\n?$)"
         )
-        self.nulls, self.swallowed, self.repeated = 0, list[int](), list[int]()
+        self.nulls, self.swallowed, self.repeated, self.escaped = 0, list[int](), list[int](), list[int]()
         self.at = 1
         self.header = self._header()
         self.spaced = all(name.startswith(" ") for name in self.names[1:]) and len(self.names) > 1
@@ -205,17 +206,18 @@ class _Reading:
                     if not record:
                         tally.blank += len(feed.taken)
                         continue
-                    if len(record) == width and record != names and (len(feed.taken) == 1 or not self._swallows()):
+                    if len(record) == width and record != names and (len(feed.taken) == 1 or self._is_whole()):
                         number, offset, _ = feed.taken[0]
                         rows.add(number, offset)
                         records.append(record)
-                        tally.further += len(feed.taken) - 1
                         continue
                     if record == names:
                         self.repeated.append(feed.taken[0][0])
                 feed.give_back()
                 number, offset, raw = feed.taken[0]
                 self.at = number
+                if b'\\"' in raw and not self.dialect.escape:
+                    self.escaped.append(number)
                 rows.add(number, offset, self._problem(raw) or "csv_malformed", raw)
                 records.append(None)
                 reader = self._reader()
@@ -254,18 +256,21 @@ class _Reading:
         if self.swallowed:
             where = f"a quote stands alone at {_places(self.swallowed)}"
             made.append(f'{where}; where quotes mean nothing, a mapping file with [csv] quote = "" reads such rows')
+        if self.escaped:
+            where = f'\\" stands at {_places(self.escaped)}'
+            made.append(f'{where}; where MySQL wrote it, a mapping file with [csv] escape = "\\\\" reads such rows')
         if self.repeated:
             made.append(f"the header stands again at {_places(self.repeated)}")
         return tuple(made)
 
-    def _swallows(self) -> bool:
-        """Whether a row of several lines is made of lines that are rows by themselves: of two stray quotes."""
+    def _is_whole(self) -> bool:
+        """Whether a row of several lines is one: not lines that are rows by themselves, between two stray quotes."""
         texts = [self.decode(raw) for _, _, raw in self.feed.taken]
-        if texts[0].count(self.dialect.cut) < len(self.header) - 1:
+        first_is_row = texts[0].count(self.dialect.cut) >= len(self.header) - 1
+        if first_is_row and any(self._is_row(text) for text in texts[1:]):
+            self.swallowed.append(self.feed.taken[0][0])
             return False
-        if not any(self._is_row(text) for text in texts[1:]):
-            return False
-        self.swallowed.append(self.feed.taken[0][0])
+        self.tally.further += len(texts) - 1
         return True
 
     def _is_row(self, text: str) -> bool:

@@ -70,6 +70,7 @@ _NUMBERS = {
     r"[2-6]\d{4}(\.\d+)?": "excel",
 }
 _PEOPLE = ("user_id", "anon_id")
+_NAMES_PERSON = _set("email mail login phone username")
 _PRICED = _set("price preis paid")
 _STATES = _set("status state financial_status order_status payment_status")
 _UNDONE = _set("cancelled canceled refunded voided failed declined trash storniert")
@@ -147,24 +148,31 @@ def propose(look: Look, zone: str = "UTC") -> str | None:
     if look.sample is None or not look.sample.width:
         return None
     columns = columns_of(look.columns, "events")
-    if columns.keys() & set(_PEOPLE):
-        return (
-            _toml("events", columns, look, look.sample, zone)
-            if {"event_time", "product_id"} <= columns.keys()
-            else None
-        )
+    known = {"event_time", "product_id"} <= columns.keys()
+    doubt = ""
+    if not columns.keys() & set(_PEOPLE):
+        named = [name for name in look.columns if set(words_of(name)) & _NAMES_PERSON]
+        if named:
+            columns, doubt = columns | {"user_id": named[0]}, "  # names a person; only a key of it is kept"
+        elif "order_id" in columns:
+            columns = columns | {"anon_id": columns["order_id"]}
+            doubt = "  # no column tells who: every order is a person of its own"
+    if columns.keys() & {*_PEOPLE, "session_id"}:
+        whole = known and bool(columns.keys() & set(_PEOPLE))
+        return _toml("events", columns, look, look.sample, zone, doubt) if whole else None
     columns = columns_of(look.columns, "catalog")
     if "product_id" in columns and columns.keys() & {"name", "category", "brand", "unit_price"}:
         return _toml("catalog", columns, look, look.sample, zone)
     return None
 
 
-def _toml(kind: Kind, columns: dict[str, str], look: Look, sample: pl.DataFrame, zone: str) -> str:
+def _toml(kind: Kind, columns: dict[str, str], look: Look, sample: pl.DataFrame, zone: str, doubt: str = "") -> str:
     lines = ["# A guess from the names of the columns and the first rows. Check every line.", f'kind = "{kind}"', ""]
     total = next((n for n in look.columns if frozenset(words_of(n)) & _TOTAL and n not in columns.values()), None)
     priced = "unit_price" not in columns and "quantity" in columns and total
     lines.append("[columns]  # field = the file's column")
-    lines += [f"{field} = {_quoted(column)}" for field, column in columns.items()]
+    said = dict.fromkeys(list(columns)[-1:], doubt)
+    lines += [f"{field} = {_quoted(column)}{said.get(field, '')}" for field, column in columns.items()]
     if kind == "events":
         lines += _guests(columns, sample)
         lines += _types(columns, sample)

@@ -24,7 +24,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXCEL = datetime(1899, 12, 30, tzinfo=UTC)
 _EXCEL_DAYS = (61, 2_958_466)  # before 1 March 1900 its days are one off
 _DIGITS = re.compile(r"[+-]?\d+(\.\d+)?")  # no exponent: that has lost digits
-_SHORT = {"%T": "%H:%M:%S", "%F": "%Y-%m-%d", "%R": "%H:%M", "%D": "%m/%d/%y", "%e": "%d", "%.f": ".%f", "%:z": "%z"}
+_SHORT = {
+    "%T": "%H:%M:%S", "%F": "%Y-%m-%d", "%R": "%H:%M", "%D": "%m/%d/%y", "%e": "%d", "%h": "%b", "%k": "%H", "%l": "%I",
+    "%P": "%p", "%:z": "%z",
+}  # fmt: skip
+_FRACTION = re.compile(r"%(\.?)[369]?f")  # as other programs write %f
+_PADDED = re.compile(r"%[-_0](?=[A-Za-z])")
+_LONG_FRACTION = re.compile(r"(\.\d{6})\d+")  # nanoseconds
 _LETTERS = set("YymbBdjHIMSpfzaA")
 _DOUBTFUL = re.compile(r"%[dm][/-]%[dm]")  # with points the day is first, and behind a year the month
 _FAST = set("YmdHMS")  # what polars reads as strptime does
@@ -122,6 +128,7 @@ def _problem(form: str) -> str | None:
 
 
 def _long(form: str) -> str:
+    form = _FRACTION.sub(r"\1%f", _PADDED.sub("%", form))
     for short, long in _SHORT.items():
         form = form.replace(short, long)
     return form
@@ -167,7 +174,7 @@ def _excel(raw: str) -> int | None:
 def _strptime(raw: str, form: str) -> int | None:
     """Microseconds since 1970, of a clock without a zone where the text has no offset."""
     try:
-        time = datetime.strptime(raw, form)  # noqa: DTZ007 — the zone is put on afterwards
+        time = datetime.strptime(_LONG_FRACTION.sub(r"\1", raw), form)  # noqa: DTZ007 — the zone is put on afterwards
         return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         return None

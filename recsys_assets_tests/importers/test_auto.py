@@ -133,6 +133,13 @@ CATALOGUE = "sku;title;preis\n1;Rye;2,50\n2;Bun;0,40\n"
             ['grouping = ","', 'symbols = ["$"]', 'format = "%m/%d/%Y %I:%M %p"'],
             [1_299_000_000, 12_500_000],
         ),
+        ("mail.csv", FOUR.replace("customer", "E-Mail"), ['user_id = "E-Mail"  # names a person'], [2_490_000]),
+        (
+            "tills.csv",
+            FOUR.replace("customer", "receipt_no"),
+            ['anon_id = "receipt_no"  # no column tells who'],
+            [2_490_000],
+        ),
         ("days.csv", SHEET_DAYS, ['format = "excel"'], [2_500_000]),
         ("orders.csv", ORDERS, ['anon_id = "order_id"  # of guests', '"status" = ["refunded"]'], [2_500_000]),
         ("four.csv", FOUR, ['unit_price = "paid"', 'event_type = "purchase"'], [2_490_000]),
@@ -170,8 +177,10 @@ def test_a_date_that_fits_two_ways_is_said_to(desk: Desk) -> None:
 
 
 def test_whoever_names_a_person_is_no_catalogue(desk: Desk) -> None:
-    said = refusal(desk, desk.put("x.csv", b"customer_id,sku,price\n1,a,2\n"))
-    assert "kind =" not in said
+    for person in ("customer_id", "email", "order_id", "session_id"):
+        said = refusal(desk, desk.put(f"{person}.csv", f"{person},sku,price,name\n1,a,2,Rye\n".encode()))
+        assert "kind =" not in said
+        (desk.folder / f"{person}.csv").unlink()
 
 
 def test_a_proposal_is_a_file_with_the_homes_time_zone(desk: Desk) -> None:

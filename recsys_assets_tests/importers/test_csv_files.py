@@ -64,7 +64,7 @@ def test_quotes_mean_nothing_where_the_mapping_says_so(desk: Desk) -> None:
     [
         "one\ntwo",
         "one, with a comma\nand, another",
-        "milk, salt,\nsugar, rye, wheat, oats, water\n",  # as many commas as the header has, of a sentence
+        "milk, salt,\nsugar, rye, wheat, oats, water, malt, yeast\n",  # as many commas as the header has, of a sentence
         "one\r\n\r\ntwo",
         'she said "no",\nand left',
     ],
@@ -110,6 +110,12 @@ def test_a_dump_of_mysql(desk: Desk) -> None:
     assert reasons(report) == {"person_missing": 1}
     assert desk.landed()["product_id"].to_list() == ["t-1", "t-2"]
     assert report.warnings == ("1 cells hold \\N: read as missing",)
+
+
+def test_quotes_of_mysql_without_an_escape_cost_their_line(desk: Desk) -> None:
+    report = desk.one("day.csv", HEAD + row(1) + row(2, '"some \\"7\\" tape"') + row(3) + row(4, '"12\\""') + row(5))
+    assert (report.rows, report.clean) == (5, 3)
+    assert '\\" stands at lines 3, 5; where MySQL wrote it' in report.warnings[0]
 
 
 def test_null_of_mysql_without_an_escape(desk: Desk) -> None:

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from recsys_assets.errors import SourceError
-from recsys_assets_tests.importers.shop import Desk, csv_bytes, event, jsonl, reasons
+from recsys_assets.importers.night import ingest_sources
+from recsys_assets.importers.reports import FileReport
+from recsys_assets.settings import Source
+from recsys_assets_tests.importers.shop import NOW, Desk, csv_bytes, event, jsonl, reasons
 
 
 @pytest.mark.parametrize(
@@ -102,3 +105,22 @@ def test_another_setting_of_the_home_lands_a_file_anew_without_asking(desk: Desk
     assert report.warnings == (
         "takes the place of 1 rows of landing_events, of 2024-05-01, that were read as contract on 2024-06-01",
     )
+
+
+def test_a_night_warns_and_stops(desk: Desk) -> None:
+    rows = [event(user_id=f"u-{n}") for n in range(9)]
+    path = desk.put("day.jsonl", jsonl([*rows, event(quantity=0)]))
+    config = desk.home.config.model_copy(update={"sources": (Source(format="contract", path=str(path)),)})
+    home, said = replace(desk.home, config=config), list[str]()
+
+    def night() -> list[FileReport]:
+        said.clear()
+        return ingest_sources(desk.lake, home, now=NOW, progress=lambda _: None, warn=said.append)
+
+    assert night()[0].clean == 9
+    assert said == [f"{path}: 10.0% of its rows are rejected, over the knob rejections.warn = 5%."]
+    night()
+    assert said == []
+    desk.put("day.jsonl", jsonl([*rows[:2], *(event(quantity=0, user_id=f"v-{n}") for n in range(3))]))
+    with pytest.raises(SourceError, match=r"60\.0% of 5 rows are rejected"):
+        night()
