@@ -1,4 +1,4 @@
-r"""A mapping file (TOML) says which column of any CSV, Parquet or .xlsx file is which field of the contract.
+r"""A mapping file (TOML) says which column of a CSV, JSON Lines, Parquet or .xlsx file is which field of the contract.
 
 `recsys ingest mapped PATH --map FILE`, where FILE holds:
 
@@ -62,6 +62,11 @@ table = "shop.orders"            # or query = "select …"
 since = "inserted_at"            # a column that only grows: read only what is new (optional)
 ```
 
+In JSON Lines and nested Parquet a column may be a path: `properties.product_id`; `products[].sku`, which makes a row of
+each element of the list; `event_params[ga_session_id]`, the value of a key in a list of keys and values;
+`user.id|user.email`, the first that is there. An empty text is a missing value. An `event_id` ends in -2, -3, … in the
+further rows of a record.
+
 Only `kind` and `[columns]` are needed (and `[sql]` for a database). A local time that a clock change repeats is its
 first occurrence; with a `format`, one that a clock change skips is unreadable, and so is a time that two formats of a
 list read differently. `decimal_comma = true` is short for `decimal = ","` and `grouping = "."`. Shops whose guests all
@@ -69,7 +74,7 @@ have the id 0 name the order as the anonymous person: `anon_id = "order_id"`.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -86,13 +91,16 @@ from recsys_assets.importers.csv_files import read_table, refuse_twice
 from recsys_assets.importers.files import PLAIN, expand, layout_of, read_parquet
 from recsys_assets.importers.headers import describe_header
 from recsys_assets.importers.mapping import MappingFile, Sql, load_mapping
+from recsys_assets.importers.nested import Records, flatten, read_records, routes_of
 from recsys_assets.logic.landing import by_value
+
+_NEEDED = {"event_type", "event_time", "product_id", "date", "rate"}  # fields without which no row is of use
 
 
 class MappedImporter:
-    """`mapped`: any CSV or Parquet with a mapping file."""
+    """`mapped`: any CSV, JSON Lines or Parquet with a mapping file."""
 
-    what = "any CSV, Parquet or .xlsx file, with a mapping file (--map)"
+    what = "any CSV, JSON Lines, Parquet or .xlsx file, with a mapping file (--map)"
 
     def pieces(self, path: str) -> list[Piece]:
         """One per file."""
@@ -114,30 +122,65 @@ class MappedImporter:
             raise SourceError(f"{mapping}: its section [sql] belongs to the format sql. Leave it out for files.")
         if kind is not None and kind != rules.kind:
             raise SourceError(f"{mapping}: its kind is {rules.kind}, not {kind}. Leave --kind out.")
-        layout, warnings, counted = layout_of(path), tuple[str, ...](), ""
-        if layout == "csv":
-            table = read_table(path, rules.csv)
-            sent, warnings, counted = table.frame, table.warnings, table.counted
-            refuse_twice(path, sent.columns, rules.asked)
-        elif layout == "parquet":
-            sent = read_parquet(path)
-        elif layout == "xlsx":
-            sent = from_sheets(path)
-        else:
-            raise SourceError(
-                f"{path}: the format mapped reads CSV, Parquet and .xlsx. Import JSON Lines with `contract`."
-            )
-        asked = rules.asked
-        demand_columns(str(path), mapping, rules, [c for c in sent.columns if c not in RAW_COLUMNS])
-        if sent.height == 0:
-            raise SourceError(f"{path}: the file holds no rows. Deliver it again, or remove it.")
-        lines = sent if layout in ("csv", "xlsx") else _with_lines(sent, asked)
-        ignored = tuple(c for c in sent.columns if c not in asked and c not in RAW_COLUMNS)
-        raw = map_rows(path, lines, rules)
-        return replace(raw, ignored=ignored, warnings=(*warnings, *raw.warnings), counted=counted)
+        sent = read_sent(path, rules)
+        demand_columns(str(path), mapping, rules, sent.there)
+        raw = map_rows(path, sent.frame, rules)
+        return replace(raw, ignored=sent.ignored, warnings=(*sent.warnings, *raw.warnings), counted=sent.counted)
 
 
-def demand_columns(where: str, mapping: Path, rules: MappingFile, there: list[str]) -> None:
+@dataclass(frozen=True)
+class Sent:
+    """The asked columns of a file and `RAW_COLUMNS`; which columns it has, and has for nothing."""
+
+    frame: pl.DataFrame
+    there: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    counted: str = ""
+
+
+def read_sent(path: Path, rules: MappingFile) -> Sent:
+    """What a mapping asks of a file.
+
+    Raises:
+        SourceError: the file cannot be read, or holds no rows.
+    """
+    layout, asked, warnings, counted = layout_of(path), rules.asked, tuple[str, ...](), ""
+    if layout == "jsonl":
+        return _from_records(read_records(path, rules.fields_asked), rules)
+    if layout == "csv":
+        table = read_table(path, rules.csv)
+        sent, warnings, counted = table.frame, table.warnings, table.counted
+        refuse_twice(path, sent.columns, asked)
+    else:
+        sent = read_parquet(path) if layout == "parquet" else from_sheets(path)
+    if sent.height == 0:
+        raise SourceError(f"{path}: the file holds no rows. Deliver it again, or remove it.")
+    there = tuple(name for name in sent.columns if name not in RAW_COLUMNS)
+    ignored = tuple(name for name in there if name not in asked)
+    if layout == "parquet" and not set(asked) <= set(there):
+        if any(dtype.is_nested() for dtype in sent.dtypes):
+            return _from_records(flatten(sent, rules.fields_asked), rules)
+    elif layout == "parquet":
+        sent = _with_lines(sent, asked)
+    return Sent(sent, there, ignored, warnings, counted)
+
+
+def _from_records(records: Records, rules: MappingFile) -> Sent:
+    """Columns of records, of which an optional one may be in none of a file's."""
+    filled = {path: {field for field, column in rules.columns.items() if column == path} for path in rules.asked}
+    optional = [path for path in records.absent if filled[path] and not filled[path] & _NEEDED]
+    tops = {step.name for path in rules.asked for route in routes_of(path) for step in route[:1]} | set(rules.asked)
+    return Sent(
+        records.frame,
+        (*records.names, *(path for path in rules.asked if path not in records.absent or path in optional)),
+        tuple(name for name in records.names if name not in tops),
+        tuple(f"no record has {path}" for path in optional),
+        records.counted,
+    )
+
+
+def demand_columns(where: str, mapping: Path, rules: MappingFile, there: Collection[str]) -> None:
     """Refuses what lacks a column that the mapping names, and a mapping that lacks a field.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from recsys_assets import contract
 from recsys_assets.contract import FIELDS, Kind
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.booleans import Booleans
@@ -81,6 +82,13 @@ class MappingFile(Section):
         for column in self.where.columns:
             fields[column] = f"{fields[column]}, and which rows count" if column in fields else "which rows count"
         return fields
+
+    @property
+    def fields_asked(self) -> dict[str, contract.Field | None]:
+        """The file's columns that are read, and what may stand in each; None: anything."""
+        fields = {field.name: field for field in FIELDS[self.kind]}
+        named = {column: fields[name] for name, column in self.columns.items()}
+        return {column: named.get(column) for column in self.asked}
 
     def notes(self) -> tuple[str, ...]:
         """How values are read, for people."""

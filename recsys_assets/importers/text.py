@@ -29,7 +29,7 @@ def _number(text: str) -> str:
 
 
 # Numbers stay the text that was sent, so that no price passes through a binary float.
-_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_number)
+DECODER = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_number)
 _NESTED = ("list", "object")
 
 
@@ -70,11 +70,11 @@ def read_jsonl(path: Path, fields: dict[str, Field]) -> tuple[pl.DataFrame, tupl
                 if line.isspace() or not line:
                     continue
                 if not rows.lines:
-                    _refuse_array(path, number, line)
+                    refuse_array(path, number, line)
                 try:
                     values = _object(line, fields)
                 except (ValueError, RecursionError) as error:
-                    rows.add(number, offset, _json_problem(error), raw)
+                    rows.add(number, offset, json_problem(error), raw)
                     continue
                 at = len(rows.lines)
                 for name, value in values.items():
@@ -97,7 +97,12 @@ def read_jsonl(path: Path, fields: dict[str, Field]) -> tuple[pl.DataFrame, tupl
     return rows.frame(columns), tuple(sorted(ignored))
 
 
-def _refuse_array(path: Path, number: int, line: bytes) -> None:
+def refuse_array(path: Path, number: int, line: bytes) -> None:
+    """Refuses a file that is one JSON array.
+
+    Raises:
+        SourceError: saying how to write it as lines.
+    """
     if line.lstrip().startswith(b"["):
         raise SourceError(
             f"{path}:{number}: the file is a JSON array. Write one object per line, without brackets around them and "
@@ -105,7 +110,7 @@ def _refuse_array(path: Path, number: int, line: bytes) -> None:
         )
 
 
-def counted_lines(path: Path, rows: int) -> str:
+def counted_lines(path: Path, rows: int, what: str = "rows") -> str:
     """The lines of JSON Lines by their ends and by what they hold, for people.
 
     Raises:
@@ -113,7 +118,7 @@ def counted_lines(path: Path, rows: int) -> str:
     """
     end = line_end(path)
     lines, blank = count_lines(path, end), count_blank(path, end)
-    said = f"{lines:,} lines = {rows:,} rows" + (f" + {blank:,} blank" if blank else "")
+    said = f"{lines:,} lines = {rows:,} {what}" + (f" + {blank:,} blank" if blank else "")
     if lines != rows + blank:
         raise TableError(f"{path}: {said} does not add up. This is a bug.")
     return said
@@ -127,7 +132,7 @@ def first_keys(path: Path) -> set[str]:
             for number, _, raw in islice(lines_of(file, line_end(path)), _FIRST_LINES):
                 line = raw.removeprefix(b"\xef\xbb\xbf").strip()
                 if line and not seen:
-                    _refuse_array(path, number, line)
+                    refuse_array(path, number, line)
                 seen = seen or bool(line)
                 with suppress(ValueError, RecursionError):  # reading the file names what is wrong with a line
                     values = json.loads(line)
@@ -137,7 +142,8 @@ def first_keys(path: Path) -> set[str]:
     return keys
 
 
-def _json_problem(error: Exception) -> Reason:
+def json_problem(error: Exception) -> Reason:
+    """Why a line is no record."""
     if isinstance(error, UnicodeError):
         return "not_utf8"
     return "wrong_type" if isinstance(error, _WrongTypeError) else "json_malformed"
@@ -145,7 +151,7 @@ def _json_problem(error: Exception) -> Reason:
 
 def _object(line: bytes, fields: dict[str, Field]) -> dict[str, str | None]:
     text = line.decode().strip()
-    values = _DECODER.decode(text)
+    values = DECODER.decode(text)
     if not isinstance(values, dict):
         raise ValueError
     made = {name: _scalar(value, fields.get(name)) for name, value in values.items()}
