@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from recsys_assets.commands.output import say
 from recsys_assets.commands.words import Words
 from recsys_assets.errors import RecsysError, TransientError
 from recsys_assets.local.signals import terminable
+
+if TYPE_CHECKING:
+    from polars.exceptions import PolarsError
 
 EXIT_ERROR = 1
 EXIT_RETRY = 3
@@ -64,7 +68,7 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
 
 
-def _of_files() -> tuple[type[Exception], ...]:
+def _of_files() -> "tuple[type[OSError]] | tuple[type[OSError], type[PolarsError]]":
     """Errors of reading files. A lazy frame reads them where it is collected; without polars none was."""
     polars = sys.modules.get("polars")
     return (OSError, polars.exceptions.PolarsError) if polars else (OSError,)
