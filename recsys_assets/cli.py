@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,9 @@ from recsys_assets.commands.output import say
 from recsys_assets.commands.words import Words
 from recsys_assets.errors import RecsysError, TransientError
 from recsys_assets.local.signals import terminable
+
+if TYPE_CHECKING:
+    from polars.exceptions import PolarsError
 
 EXIT_ERROR = 1
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -70,7 +74,7 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
 
 
-def _of_files() -> tuple[type[Exception], ...]:
+def _of_files() -> "tuple[type[OSError]] | tuple[type[OSError], type[PolarsError]]":
     """Errors of reading files. A lazy frame reads them where it is collected; without polars none was."""
     polars = sys.modules.get("polars")
     return (OSError, polars.exceptions.PolarsError) if polars else (OSError,)

@@ -220,7 +220,8 @@ def daily(
         if not (first or day) and live_day(running.servers.postgres_url) is None:
             begin = end = _first_day(home, newest, say)
         days = [(each, each) for each in days_between(begin, end)]
-        _runs(running, "daily", days, as_json, ["no"] * (len(days) - 1) + [wish])
+        before: list[Wish | None] = ["no"] * (len(days) - 1)
+        _runs(running, "daily", days, as_json, [*before, wish])
 
 
 def _first_day(home: Home, newest: date, say: Callable[[str], None]) -> date:

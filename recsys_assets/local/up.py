@@ -281,7 +281,7 @@ def _moved(settings: Settings, home: Home, owner: Owner, wanted: Sequence[_Servi
         "pages": settings.pages_port,
     }
     ports = {server.name: server.port for server in owner.running}
-    ports |= {s.program.name: s.port for s in wanted if s.port and not given[s.program.name]}
+    ports |= {s.program.name: s.port for s in wanted if s.port and not given.get(s.program.name)}
     own = Ports(home.path)
     return [said for name, port in ports.items() if (said := own.moved(name, port))]
 

@@ -1,18 +1,18 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from recsys_assets.local.supervisor import Servers, platform_environment, servers
+from recsys_assets.logic.publication import TAG
 from recsys_assets.settings import CHECKOUT, Home, Settings, Source
 from recsys_assets_tests.assets import made_shop
 from recsys_assets_tests.assets.warm import context, run_module
@@ -46,12 +46,13 @@ class Shop:
         first: object,
         last: object,
         module: str = RUN_JOB,
-        tags: Mapping[str, str] = MappingProxyType({}),
+        *,
+        wish: str = "",
         **variables: str,
     ) -> dict[str, Any]:
-        """What a job told when it ended, run by `RUN_JOB` or a module like it, with further ``tags``."""
+        """What a job told when it ended, run by `RUN_JOB` or a module like it; ``wish``: whether to publish."""
         environment = platform_environment(self.settings, self.home, self.servers) | variables
-        words = (job, str(first), str(last), *(f"{name}={value}" for name, value in tags.items()))
+        words = (job, str(first), str(last), *([f"{TAG}={wish}"] if wish else []))
         with TemporaryDirectory() as folder:
             out, log = run_module(self.programs, module, words, environment, Path(folder))
         assert out, log[-4000:]

@@ -114,13 +114,13 @@ def test_a_past_day_is_computed_and_checked_and_published_by_a_wish_alone(shop: 
     assert "not to be published" in past["checks"]["may_go_live"][1]
     assert live_day(shop) == LAST
 
-    only_computed = shop.run("daily", LAST, LAST, tags={TAG: "no"})
+    only_computed = shop.run("daily", LAST, LAST, wish="no")
     assert only_computed["success"], only_computed["failures"]
     assert only_computed["assets"]["generation"][LAST.isoformat()]["why"] == "it was to be computed only"
-    misspelt = shop.run("daily", LAST, LAST, tags={TAG: "maybe"})
+    misspelt = shop.run("daily", LAST, LAST, wish="maybe")
     assert f"the tag {TAG} of the run is 'maybe': it says yes or no." in misspelt["failures"]
 
-    wanted = shop.run("daily", before, before, tags={TAG: "yes"})
+    wanted = shop.run("daily", before, before, wish="yes")
     assert wanted["success"], (wanted["failures"], wanted["checks"])
     assert wanted["assets"]["generation"][before.isoformat()]["published"]
     assert live_day(shop) == before
@@ -139,7 +139,7 @@ def test_a_past_day_that_differs_from_what_is_live_is_green_where_it_is_not_publ
         past = shop.run("daily", before, before)
         assert past["success"], past["failures"]
         assert not past["checks"]["may_go_live"][0]
-        refused = shop.run("daily", before, before, tags={TAG: "yes"})
+        refused = shop.run("daily", before, before, wish="yes")
         assert not refused["success"]
         assert live_day(shop) == LAST
     finally:
