@@ -195,8 +195,10 @@ def test_no_token_is_taken_while_postgres_is_away_for_long(stores: Stores, monke
         assert wait_until(lambda: client.get("/api/v1/config", headers=headers).status_code == 200, 20)
 
 
-def test_a_wish_waits_no_longer_than_it_may(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("manner", ["hole", "swallow"])
+def test_a_wish_waits_no_longer_than_it_may(stores: Stores, manner: Manner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(people, "WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(people, "WISH_SECONDS", 1.0)
     stores.publish(["1"])
     token = Tokens(Postgres(stores.postgres_url)).make("shop", ["writes"], timedelta(days=1)).token
     with guarded(stores) as (postgres, _, settings), api(settings) as client:
@@ -206,7 +208,7 @@ def test_a_wish_waits_no_longer_than_it_may(stores: Stores, monkeypatch: pytest.
             body = {"recommendations": False}
             return client.put("/api/users/1/preferences", json=body, headers=headers).status_code
 
-        postgres.behave("hole")
+        postgres.behave(manner)
         with ThreadPoolExecutor(people.WISHES_AT_ONCE + 2) as threads:
             assert set(threads.map(wish, range(people.WISHES_AT_ONCE + 2))) == {503}
         postgres.behave("open")
