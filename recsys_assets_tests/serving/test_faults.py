@@ -1,13 +1,10 @@
 """Stores that reset, hang, are slow or talk nonsense: every read is answered, and what watches them goes on."""
 
 import asyncio
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,6 +26,7 @@ from recsys_assets.settings import Home
 from recsys_assets.stores.cache import VERSION_KEY, list_key
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.tokens import Tokens
+from recsys_assets_tests.chaos.shop import frozen
 from recsys_assets_tests.conftest import remove_postgres
 from recsys_assets_tests.door import Manner
 from recsys_assets_tests.published import Stores
@@ -81,21 +79,6 @@ def test_both_misbehave_and_what_is_popular_comes_at_once(
         assert fallbacks(client) == {"popular"}
         assert time.monotonic() - began < 20 * 4 * asking.READ_SECONDS  # 19.9 s each before there was one
         await_health(client, postgres="away", redis="away")
-
-
-@contextmanager
-def frozen(server: int) -> Iterator[None]:
-    """A server and its children get no processor, as on a machine that hangs; their ports still take connections."""
-    tree = [server]
-    for parent in tree:
-        tree += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
-    for one in tree:
-        os.kill(one, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for one in tree:
-            os.kill(one, signal.SIGCONT)
 
 
 def test_servers_that_are_stopped_and_go_on(home: Home, tmp_path: Path) -> None:
