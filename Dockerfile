@@ -78,4 +78,4 @@ USER recsys
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=6s --start-period=120s \
     CMD ["python", "-m", "recsys_assets.local.answers", "3000", "/server_info"]
-CMD ["dagster-webserver", "-w", "workspace.yaml", "-h", "0.0.0.0", "-p", "3000"]
+CMD ["python", "-m", "recsys_assets.local.guarded", "-w", "workspace.yaml", "-h", "0.0.0.0", "-p", "3000"]

@@ -198,7 +198,10 @@ def stack(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
         "8000": ports["api"],
         "8080": ports["pages"],
     }
-    told = {"SHOP_FIRST_DAY": "2024-03-01", "SHOP_TIME_ZONE": "Europe/Berlin", "SHOP_CURRENCY": "EUR"}
+    told = {
+        "SHOP_FIRST_DAY": "2024-03-01", "SHOP_TIME_ZONE": "Europe/Berlin", "SHOP_CURRENCY": "EUR",
+        "DAGSTER_PORT": "13000", "MLFLOW_PORT": "15000", "RECSYS_MLFLOW_URL": "https://mlflow.shop.example",
+    }  # fmt: skip
     made = Stack(folder, swaps, {**PASSWORDS, **told, "SHOP_FILES": str(folder / "files")})
     with ExitStack() as exits, psycopg.connect(pg_url, autocommit=True) as admin:
         admin.execute(f"CREATE ROLE recsys SUPERUSER LOGIN PASSWORD '{PASSWORDS['POSTGRES_PASSWORD']}'")
@@ -259,6 +262,23 @@ def test_the_api_and_the_pages_answer_with_the_base_dependencies_alone(stack: St
     assert httpx.get(f"http://127.0.0.1:{stack.swaps['8080']}/").status_code == 200
     for name in ("api", "pages"):
         assert "Traceback" not in (stack.folder / f"{name}.log").read_text()
+
+
+@pytest.mark.parametrize(("port", "own", "refused"), [("3000", "13000", 421), ("5000", "15000", 403)])
+def test_the_uis_obey_their_own_pages_alone(stack: Stack, port: str, own: str, refused: int) -> None:
+    url = f"http://127.0.0.1:{stack.swaps[port]}"
+    for host in (f"127.0.0.1:{own}", f"localhost:{own}"):
+        assert httpx.get(url, headers={"Host": host, "Origin": f"http://{host}"}).status_code == 200
+    for host in ("evil.example", f"evil.example:{own}", "127.0.0.1:9"):
+        assert httpx.get(url, headers={"Host": host}).status_code == refused
+    headers = {"Host": f"127.0.0.1:{own}", "Origin": "https://evil.example"}
+    path = {"3000": "/graphql", "5000": "/api/2.0/mlflow/experiments/search"}[port]
+    assert httpx.post(url + path, json={}, headers=headers).status_code == 403
+
+
+def test_mlflow_is_opened_behind_a_login_too(stack: Stack) -> None:
+    headers = {"Host": "mlflow.shop.example", "Origin": "https://mlflow.shop.example"}
+    assert httpx.get(f"http://127.0.0.1:{stack.swaps['5000']}", headers=headers).status_code == 200
 
 
 def test_setup_makes_the_home_and_the_tables_once(stack: Stack) -> None:

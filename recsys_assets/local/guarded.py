@@ -84,7 +84,9 @@ def main() -> None:
     webserver: Any = import_module("dagster_webserver.cli")
     make = webserver.create_app_from_workspace_process_context
     port = int(sys.argv[sys.argv.index("-p") + 1])
-    origins = own_origins(port, load_settings().dagster_url)
+    settings = load_settings()
+    # In a container it listens on another port than the one that people open.
+    origins = (*own_origins(port, settings.dagster_url), *own_origins(settings.dagster_port or port))
 
     def guarded(*words: object, **named: object) -> Guard:
         return Guard(make(*words, **named), origins)

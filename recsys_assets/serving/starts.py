@@ -5,6 +5,11 @@ suppressions that is as old. The pointer, reread every second, says that it lags
 the erasure cannot see that. So a start (Redis gives each an id) that was not met before the pointer was last read is
 refused, and Postgres answers for a second. In the races Redis served an erased person in one of two rounds without this
 and in none with it.
+
+The limit: while Postgres is away there is no pointer to read, and a new start is trusted after a look, or nobody would
+have a list after a restart of Redis. So a wish made after this process last read the pointer is not known to it where
+Redis comes back from a file of before that wish, until Postgres answers. A Redis that lags behind what was read is
+refused all the same.
 """
 
 from typing import Any

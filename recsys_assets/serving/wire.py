@@ -18,6 +18,7 @@ MAX_HEADERS = 100
 REQUEST_SECONDS = 15.0  # until a request is whole
 WRITE_SECONDS = 30.0  # that a client may leave an answer unread
 MOST_WAITING = 1_000  # connections whose request is not whole yet; beyond it the oldest one ends
+MOST_CONNECTIONS = 4_000  # of all; beyond it a new one is refused
 _BAD = ProblemError(400, "Bad request", "This is no HTTP request.")
 _HEAD = ProblemError(
     431,
@@ -26,6 +27,7 @@ _HEAD = ProblemError(
 )
 _SLOW = ProblemError(408, "Request timeout", f"A request has to be whole within {REQUEST_SECONDS:.0f} s.")
 _MANY = ProblemError(503, "Too many connections", "Too many clients have not sent a whole request.")
+_FULL = ProblemError(503, "Too many connections", f"There are {MOST_CONNECTIONS:,} connections already.")
 
 
 class Protocol(HttpToolsProtocol):
@@ -45,6 +47,8 @@ class Protocol(HttpToolsProtocol):
         """A client has come."""
         super().connection_made(transport)
         self._await_request()
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._refuse(_FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has gone."""
@@ -97,13 +101,28 @@ class Protocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read."""
         super().pause_writing()
-        if self._write is None:
-            self._write = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+        self._await_reading()
 
     def resume_writing(self) -> None:
         """It does again."""
-        self._have_written()
+        if not self.transport.is_closing():
+            self._have_written()
         super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """An answer is written; uvicorn has closed the connection where it was the last one."""
+        super().on_response_complete()
+        self._await_end()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing more was asked."""
+        super().timeout_keep_alive_handler()
+        self._await_end()
+
+    def shutdown(self) -> None:
+        """The process ends."""
+        super().shutdown()
+        self._await_end()
 
     def _count(self, size: int) -> None:
         self._bytes += size
@@ -123,6 +142,15 @@ class Protocol(HttpToolsProtocol):
             self._request = None
             self._waiting.pop(self, None)
 
+    def _await_reading(self) -> None:
+        if self._write is None:
+            self._write = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def _await_end(self) -> None:
+        """A transport that closes waits without end for a client that does not read what is left."""
+        if self.transport.is_closing():
+            self._await_reading()
+
     def _have_written(self) -> None:
         if self._write is not None:
             self._write.cancel()
@@ -138,6 +166,7 @@ class Protocol(HttpToolsProtocol):
             lines = [b"content-type: " + MEDIA_TYPE.encode(), b"content-length: %d" % len(body), b"connection: close"]
             self.transport.write(STATUS_LINE[problem.status] + b"\r\n".join([*lines, b"", bytes(body)]))
         self.transport.close()
+        self._await_end()
 
 
 def config(application: ASGIApp | str, trusted_proxies: str = "", **more: Any) -> uvicorn.Config:

@@ -1,7 +1,6 @@
 """What can happen to a shop's stores, its API and its network: each is a block in which it is so."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from psycopg import sql
 
 from recsys_assets.local.processes import free_port
 from recsys_assets.settings import CHECKOUT
-from recsys_assets_tests.chaos.shop import Shop, kill, tell
+from recsys_assets_tests.chaos.shop import Shop, frozen, kill
 from recsys_assets_tests.door import Door, Manner
 from recsys_assets_tests.importers.shop import Desk, event, jsonl
 
@@ -57,18 +56,7 @@ def behaving(which: Which, manner: Manner, seconds: float = 0.0) -> Fault:
 
 def stopped(which: Which) -> Fault:
     """SIGSTOP: the system accepts connections for them, and nobody answers."""
-
-    @contextmanager
-    def fault(shop: Shop) -> Iterator[None]:
-        for pid in _pids(shop, which):
-            tell(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in _pids(shop, which):
-                tell(pid, signal.SIGCONT)
-
-    return fault
+    return lambda shop: frozen(*_pids(shop, which))
 
 
 def killed(which: Which) -> Fault:

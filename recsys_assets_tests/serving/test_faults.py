@@ -1,13 +1,10 @@
 """Stores that reset, hang, are slow or talk nonsense: every read is answered, and what watches them goes on."""
 
 import asyncio
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,6 +26,7 @@ from recsys_assets.settings import Home
 from recsys_assets.stores.cache import VERSION_KEY, list_key
 from recsys_assets.stores.postgres import Postgres
 from recsys_assets.stores.tokens import Tokens
+from recsys_assets_tests.chaos.shop import frozen
 from recsys_assets_tests.conftest import remove_postgres
 from recsys_assets_tests.door import Manner
 from recsys_assets_tests.published import Stores
@@ -81,21 +79,6 @@ def test_both_misbehave_and_what_is_popular_comes_at_once(
         assert fallbacks(client) == {"popular"}
         assert time.monotonic() - began < 20 * 4 * asking.READ_SECONDS  # 19.9 s each before there was one
         await_health(client, postgres="away", redis="away")
-
-
-@contextmanager
-def frozen(server: int) -> Iterator[None]:
-    """A server and its children get no processor, as on a machine that hangs; their ports still take connections."""
-    tree = [server]
-    for parent in tree:
-        tree += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
-    for one in tree:
-        os.kill(one, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for one in tree:
-            os.kill(one, signal.SIGCONT)
 
 
 def test_servers_that_are_stopped_and_go_on(home: Home, tmp_path: Path) -> None:
@@ -195,8 +178,10 @@ def test_no_token_is_taken_while_postgres_is_away_for_long(stores: Stores, monke
         assert wait_until(lambda: client.get("/api/v1/config", headers=headers).status_code == 200, 20)
 
 
-def test_a_wish_waits_no_longer_than_it_may(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("manner", ["hole", "swallow"])
+def test_a_wish_waits_no_longer_than_it_may(stores: Stores, manner: Manner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(people, "WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(people, "WISH_SECONDS", 1.0)
     stores.publish(["1"])
     token = Tokens(Postgres(stores.postgres_url)).make("shop", ["writes"], timedelta(days=1)).token
     with guarded(stores) as (postgres, _, settings), api(settings) as client:
@@ -206,7 +191,7 @@ def test_a_wish_waits_no_longer_than_it_may(stores: Stores, monkeypatch: pytest.
             body = {"recommendations": False}
             return client.put("/api/users/1/preferences", json=body, headers=headers).status_code
 
-        postgres.behave("hole")
+        postgres.behave(manner)
         with ThreadPoolExecutor(people.WISHES_AT_ONCE + 2) as threads:
             assert set(threads.map(wish, range(people.WISHES_AT_ONCE + 2))) == {503}
         postgres.behave("open")

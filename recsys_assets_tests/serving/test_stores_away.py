@@ -22,6 +22,7 @@ from recsys_assets_tests.conftest import remove_postgres
 from recsys_assets_tests.door import door
 from recsys_assets_tests.published import ODD, Stores
 from recsys_assets_tests.serving.running import api, ask, await_health, ids
+from recsys_assets_tests.serving.shop import guarded
 
 LIST = ["a", "b", ODD]
 
@@ -72,20 +73,18 @@ def test_redis_stops_and_postgres_answers(stores: Stores, tmp_path: Path, monkey
 
 
 def test_both_come_back_without_a_restart(stores: Stores) -> None:
-    with door(stores.postgres_url) as (postgres, pg_url), door(stores.redis_url) as (redis, redis_url):
-        stores.publish(["1"])
-        seen = Stores(stores.home, pg_url, redis_url)
-        with api(seen.settings) as client:
-            postgres.shut()
-            redis.shut()
-            await_health(client, postgres="away", redis="away")
-            assert ask(client, userId="1")["fallback"] == "popular"
-            second = stores.publish(["1"], "c")
-            postgres.open()
-            redis.open()
-            await_health(client, postgres="ok", redis="ok")
-            answer = ask(client, userId="1")
-            assert (ids(answer), answer["generation"]) == (["c"], second.generation)
+    stores.publish(["1"])
+    with guarded(stores) as (postgres, redis, settings), api(settings) as client:
+        postgres.shut()
+        redis.shut()
+        await_health(client, postgres="away", redis="away")
+        assert ask(client, userId="1")["fallback"] == "popular"
+        second = stores.publish(["1"], "c")
+        postgres.open()
+        redis.open()
+        await_health(client, postgres="ok", redis="ok")
+        answer = ask(client, userId="1")
+        assert (ids(answer), answer["generation"]) == (["c"], second.generation)
 
 
 def test_an_optout_that_cannot_tell_redis_holds_where_redis_can_be_read(stores: Stores) -> None:

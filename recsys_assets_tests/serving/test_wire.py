@@ -1,5 +1,6 @@
 """Connections that send too much, too slowly or nothing, and clients that say who they are."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -93,24 +94,43 @@ def test_a_request_that_does_not_end(client: httpx.Client, start: bytes, monkeyp
         assert b"HTTP/1.1 408 " in said(connection)
 
 
-def test_a_client_that_does_not_read(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("size", "header"), [(50_000_000, "close"), (50_000, "close"), (50_000, "keep-alive")]
+)  # of 64 kB and less the transport says nothing
+def test_a_client_that_does_not_read(stores: Stores, monkeypatch: pytest.MonkeyPatch, size: int, header: str) -> None:
     monkeypatch.setattr(wire, "WRITE_SECONDS", 0.3)
     application = create(stores.settings)
     made: list[Protocol] = []
 
     @application.get("/much", include_in_schema=False)
     async def much() -> str:
-        return "a" * 50_000_000
+        return "a" * size
 
     class Noted(Protocol):
-        def __init__(self, *arguments: object, **more: object) -> None:
-            super().__init__(*arguments, **more)
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+            self.timeout_keep_alive = 0  # of uvicorn's own: nothing to wait for
+            super().connection_made(transport)
             made.append(self)
 
     monkeypatch.setattr(wire, "Protocol", Noted)
-    with served(application) as client, connected(client) as connection:
-        connection.sendall(b"GET /much HTTP/1.1\r\nHost: shop\r\n\r\n")
-        assert wait_until(lambda: bool(made) and made[-1].transport.is_closing(), 20)
+    with served(application) as client, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        connection.connect(("127.0.0.1", port(client)))
+        connection.sendall(f"GET /much HTTP/1.1\r\nHost: shop\r\nConnection: {header}\r\n\r\n".encode())
+        assert wait_until(lambda: bool(made) and made[-1].transport.get_write_buffer_size() > 0, 20)
+        assert wait_until(lambda: made[-1] not in made[-1].connections, 20)
+
+
+def test_one_connection_too_many(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MOST_CONNECTIONS", 3)
+    client.get("/livez")
+    with connected(client), connected(client), connected(client) as third:
+        assert said(third).startswith(b"HTTP/1.1 503 ")
+        assert client.get("/livez").status_code == 200
+    with connected(client) as again:
+        again.sendall(b"GET /livez HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+        assert said(again).startswith(b"HTTP/1.1 200 ")
 
 
 def test_slow_connections_leave_the_others_alone_and_the_oldest_make_room(

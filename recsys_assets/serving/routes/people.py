@@ -118,8 +118,7 @@ def router(api: Api) -> APIRouter:
         def hold() -> Done:
             cache = Cache(api.settings.redis_url)
             try:
-                postgres = Postgres(api.settings.postgres_url, WISH_SECONDS)
-                return act(Suppressions(postgres, cache, api.home.keys))
+                return act(Suppressions(Postgres(api.settings.postgres_url, WISH_SECONDS), cache, api.home.keys))
             finally:
                 cache.close()
 
