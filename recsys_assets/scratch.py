@@ -7,12 +7,11 @@ too, where process numbers mean nothing.
 
 import errno
 import fcntl
+import logging
 import os
-import re
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -20,10 +19,10 @@ from pathlib import Path
 
 from recsys_assets.errors import RefusedError, SettingsError
 
+_log = logging.getLogger(__name__)
+
 TEMPORARY = ".recsys-tmp-"
 _LOCK = ".lock"
-_OLD = re.compile(r"\.\d{1,9}\.tmp$")  # <file>.<process>.tmp
-_DAY_SECONDS = 86_400
 _AT_ONCE = 16
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 
@@ -58,29 +57,12 @@ def clear(root: Path) -> int:
 
 
 def clear_below(root: Path) -> int:
-    """As `clear`, of every folder below, too; and what older versions have left beside their files."""
+    """As `clear`, of every folder below, too."""
     count = 0
-    for path, folders, files in os.walk(root):
+    for path, folders, _ in os.walk(root):
         count += clear(Path(path))
         folders[:] = [name for name in folders if not is_scratch(name)]
-        for file in (Path(path, name) for name in files if _OLD.search(name)):
-            if _left_over(file):
-                file.unlink(missing_ok=True)
-                count += 1
     return count
-
-
-def _left_over(file: Path) -> bool:
-    """Whether the process that an older version has put into the name is gone, or the file a day old."""
-    number = file.stem.rpartition(".")[2]
-    with suppress(PermissionError):  # somebody else's process
-        try:
-            os.kill(int(number), 0)
-        except ProcessLookupError:
-            return True
-    with suppress(FileNotFoundError):
-        return time.time() - file.stat().st_mtime > _DAY_SECONDS
-    return False
 
 
 def is_scratch(name: str) -> bool:
@@ -93,14 +75,24 @@ def _cleared(folder: Path) -> bool:
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _PRIVATE)
     except FileNotFoundError:  # its owner was done just now
         return False
+    except OSError as error:
+        return _stays(folder, error)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder)
     except (BlockingIOError, FileNotFoundError):  # it is being used, or its owner was done just now
         return False
+    except OSError as error:
+        return _stays(folder, error)
     finally:
         os.close(lock)
     return True
+
+
+def _stays(folder: Path, error: OSError) -> bool:
+    """One of root's, say, in another user's home: it must not hold up what comes after; `recsys doctor` names it."""
+    _log.warning("%s cannot be removed: %s", folder, error.strerror)
+    return False
 
 
 def create(path: Path) -> Path:

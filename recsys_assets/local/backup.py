@@ -133,7 +133,7 @@ def _files(home: Home, *, lake: bool) -> Iterator[tuple[str, Path]]:
 
 def _below(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix != ".tmp" and path.is_file():
+        if path.is_file():
             yield f"{name}/{path.relative_to(folder).as_posix()}", path
 
 

@@ -28,7 +28,7 @@ from recsys_assets.errors import HomeError, RecsysError
 from recsys_assets.importers import IMPORTERS
 from recsys_assets.local.liveness import conditions
 from recsys_assets.local.supervisor import Servers, running, servers
-from recsys_assets.scratch import clear, clear_below
+from recsys_assets.scratch import TEMPORARY, clear, clear_below
 from recsys_assets.setting_values import plain_connection
 from recsys_assets.settings import (
     CHECKOUT,
@@ -176,6 +176,11 @@ def _whole(home: Home) -> Iterator[Finding]:
     left = sum(map(clear, home.scratched)) + clear_below(home.exports)
     lake = Lake(home.lake_url)
     left += lake.clear()
+    stuck = [path for root in home.scratched for path in root.glob(f"{TEMPORARY}*")]
+    stuck = [path for path in (*stuck, *home.exports.rglob(f"{TEMPORARY}*")) if not _may_remove(path)]
+    for path in stuck:
+        said = f"{path} is another user's and stays: people who were erased may be in what was being written there"
+        yield Finding("fail", "files", said, f"rm -r {shlex.quote(str(path))}, as its owner, if nothing of theirs runs")
     found = [lake.inspect(table) for table in TABLES.values()]
     for one in found:
         for said in one.damaged:
@@ -184,8 +189,12 @@ def _whole(home: Home) -> Iterator[Finding]:
     new = sum(one.new for one in found)
     more = f", {new:,} of them are of before there were manifests" if new else ""
     removed = f"; {left:,} that killed processes had left are removed" if left else ""
-    if not any(one.damaged for one in found):
+    if not stuck and not any(one.damaged for one in found):
         yield Finding("ok", "files", f"{sum(one.files for one in found):,} of the lake are whole{more}{removed}")
+
+
+def _may_remove(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.W_OK | os.X_OK) or not path.exists()
 
 
 def _lake(home: Home) -> Iterator[Finding]:

@@ -1,10 +1,11 @@
 """Files made for people, below a home's ``exports``: lists as Parquet or CSV, rendered e-mails; and their erasure.
 
-An export has a column ``person_key``, whatever else it has. Of a rendered e-mail, the file ``.people`` beside it says
-whose it is, by mark: neither the mail nor its name need hold anything of ours.
+An export has a column ``person_key``, whatever else it has. Of a rendered e-mail, ``.people/<its name>.json`` beside it
+says whose it is, by mark: neither the mail nor its name need hold anything of ours.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -13,9 +14,11 @@ import polars as pl
 
 from recsys_assets import scratch
 from recsys_assets.errors import SourceError
+from recsys_assets.stores.files import Folder
 
 PEOPLE = ".people"
 EXPORTS, MAILS = "exports", "e-mails"
+_OURS = re.compile(r"(lists|candidates)-\d+\.")  # what `recsys export` names a file of its own accord
 _PERSON = "person_key"
 _KEY = pl.col(_PERSON).cast(pl.String).str.strip_prefix("key:").str.replace_all("-", "")
 
@@ -30,10 +33,16 @@ def files(folder: Path) -> list[Path]:
 
 
 def note_mail(files: Collection[Path], mark: str) -> None:
-    """Notes whose rendered e-mail ``files`` of one folder are."""
-    with (next(iter(files)).parent / PEOPLE).open("a", encoding="utf-8") as people:
+    """Notes whose rendered e-mail ``files`` of one folder are; of one that was somebody else's, anew."""
+    folder = next(iter(files)).parent
+    with Folder(folder).alone(PEOPLE):
         for file in files:
-            people.write(json.dumps({"file": file.name, "mark": mark}) + "\n")
+            scratch.write_private(folder / PEOPLE / f"{file.name}.json", json.dumps({"mark": mark}))
+
+
+def mail_of(note: Path) -> tuple[Path, str]:
+    """The rendered e-mail that a file below ``.people`` is about, and the mark of its person."""
+    return note.parent.parent / note.name.removesuffix(".json"), json.loads(note.read_text(encoding="utf-8"))["mark"]
 
 
 def without(
@@ -47,32 +56,32 @@ def without(
         marks_of: keys → those of them that have one of ``marks``, with it.
 
     Raises:
-        SourceError: a file with a column ``person_key`` cannot be read; nobody knows who is in it.
+        SourceError: a file that is ours by its name or has a column ``person_key`` cannot be read; nobody knows who is
+            in it.
     """
     counts: Counter[tuple[str, str]] = Counter()
     for path in files(folder):
         try:
-            if path.name == PEOPLE:
-                counts.update(_without_mails(path, folder, marks))
+            if path.parent.name == PEOPLE:
+                counts.update(_without_mail(path, marks))
             elif path.suffix in (".parquet", ".csv"):
                 counts.update(_without_rows(path, folder, marks_of))
-        except (ValueError, KeyError, pl.exceptions.PolarsError) as error:
+        except FileNotFoundError:  # somebody has removed it just now
+            continue
+        except (OSError, ValueError, TypeError, KeyError, pl.exceptions.PolarsError) as error:
             why = type(error).__name__  # its words may quote a row
             raise SourceError(f"{path} cannot be read ({why}): nobody can be erased from it. Remove it.") from None
     return counts
 
 
-def _without_mails(people: Path, folder: Path, marks: Collection[str]) -> Counter[tuple[str, str]]:
-    """Where several lines name one file, it was rendered anew, for somebody else perhaps: the last one holds."""
-    whose = {line["file"]: line["mark"] for line in map(json.loads, people.read_text(encoding="utf-8").splitlines())}
-    gone = {file: mark for file, mark in whose.items() if mark in marks}
-    if not gone:
-        return Counter()
-    for file in gone:
-        (people.parent / file).unlink(missing_ok=True)
-    left = [json.dumps({"file": file, "mark": mark}) + "\n" for file, mark in whose.items() if file not in gone]
-    scratch.write_private(people, "".join(left), folder)
-    return Counter((mark, MAILS) for mark in gone.values())
+def _without_mail(note: Path, marks: Collection[str]) -> Counter[tuple[str, str]]:
+    with Folder(note.parent.parent).alone(PEOPLE):  # it may just become somebody else's
+        mail, mark = mail_of(note)
+        if mark not in marks:
+            return Counter()
+        mail.unlink(missing_ok=True)
+        note.unlink()
+    return Counter({(mark, MAILS): 1})
 
 
 def _without_rows(
@@ -86,8 +95,10 @@ def _without_rows(
         try:
             if _PERSON not in rows.collect_schema():
                 break
-        except pl.exceptions.PolarsError:  # somebody's own: ours appear whole or not at all
-            break
+        except pl.exceptions.PolarsError:
+            if _OURS.match(path.name):
+                raise
+            break  # somebody's own
         counted = rows.group_by(_KEY.alias("_key")).len().collect()
         gone = marks_of(set(counted["_key"].drop_nulls().to_list()))
         if not gone:

@@ -257,7 +257,7 @@ def _walk(path: Path, name: str) -> Iterator[Found]:
         for entry in entries:
             if entry.is_dir():
                 yield from _walk(path / entry.name, f"{name}/{entry.name}")
-            elif not entry.name.endswith(".tmp"):
+            else:
                 stat = entry.stat()
                 yield Found(f"{name}/{entry.name}", stat.st_mtime_ns, stat.st_size)
 

@@ -20,7 +20,7 @@ from recsys_assets.identity import KEY_PREFIX, KeyRing
 from recsys_assets.logic.erasure import PERSON_COLUMNS, PERSONAL, person_columns
 from recsys_assets.logic.identities import owned
 from recsys_assets.stores.cache import Cache, batches, list_key, marker_key, plan_key
-from recsys_assets.stores.exported import PEOPLE, files
+from recsys_assets.stores.exported import PEOPLE, files, mail_of
 from recsys_assets.stores.files import FILE, trouble
 from recsys_assets.stores.lake import Lake
 from recsys_assets.stores.postgres import PERSON_TABLES, Connection, Postgres
@@ -213,21 +213,15 @@ def _exported(folder: Path, keys: Collection[str], marks: Collection[str]) -> It
     """Which files hold the person: rows of lists, rendered e-mails."""
     for path in files(folder):
         try:
-            if path.name == PEOPLE:
-                yield from _mails(path, marks)
+            if path.parent.name == PEOPLE:
+                mail, mark = mail_of(path)
+                if mark in marks and mail.exists():
+                    yield {"file": str(mail), "what": "e-mail"}
             elif path.suffix in (".parquet", ".csv"):
                 yield from _rows(path, keys)
-        except (ValueError, KeyError, pl.exceptions.PolarsError) as error:
+        except (OSError, ValueError, TypeError, KeyError, pl.exceptions.PolarsError) as error:
             why = type(error).__name__  # its words may quote a row
             raise SourceError(f"{path} cannot be read ({why}): nobody knows who is in it. Remove it.") from None
-
-
-def _mails(people: Path, marks: Collection[str]) -> Iterator[dict[str, Any]]:
-    lines = map(json.loads, people.read_text(encoding="utf-8").splitlines())
-    whose = {line["file"]: line["mark"] for line in lines}  # one that was rendered anew has a later line
-    for file, mark in whose.items():
-        if mark in marks and (people.parent / file).exists():
-            yield {"file": str(people.parent / file), "what": "e-mail"}
 
 
 def _rows(path: Path, keys: Collection[str]) -> Iterator[dict[str, Any]]:

@@ -60,7 +60,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "a sweep": _file("lake/sweeps/done.json", b"{}"),
     "a manifest": _file("lake/manifests/lists/2024-03-01/part.json", b"{"),
     "an export": _file("exports/lists.csv", b"person_key,x\n1,2,3\n"),
-    "whose mails": _file("exports/mail/.people", b"{"),
+    "whose mail": _file("exports/mail/.people/a.html.json", b"{"),
     **{
         f"a part of {table.name}": _table(table.name)
         for table in (CLEAN_EVENTS, CATALOG, IDENTITIES, USER_PROFILES, LISTS, DELIVERY_AUDIT)

@@ -163,7 +163,11 @@ def test_files_are_named_by_the_order_and_stand_where_they_are_wanted(
     render("7")
     stem = "order_confirmation-A_1001"  # no order id leads out of the folder
     names = sorted(path.name for path in (stores.home.exports / "mail").iterdir())
-    assert names == [".people", f"{stem}.html", f"{stem}.txt"]  # the first says whose they are, for an erasure
+    assert names == [
+        ".people",
+        f"{stem}.html",
+        f"{stem}.txt",
+    ]  # the first, a folder, says whose they are, for an erasure
     render("7", "--out", str(tmp_path / "a new" / "folder"))
     assert (tmp_path / "a new" / "folder" / f"{stem}.txt").exists()
 

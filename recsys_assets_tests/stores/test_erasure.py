@@ -326,16 +326,13 @@ with where(Path(sys.argv[2])) as folder:
 """
 
 
-@pytest.mark.parametrize("where", ["lake", "home", "exports", "an older version"])
+@pytest.mark.parametrize("where", ["lake", "home", "exports"])
 def test_a_writer_that_was_killed_leaves_nobody_behind(stores: Stores, where: str) -> None:
     shop, home = Shop(stores, Lake(stores.home.lake), str(stores.home.lake)), stores.home
     shop.land("a", MONDAY, ("ann", None), ("bob", None))
     key, folder = shop.user("ann"), {"lake": home.lake, "home": home.path}.get(where, home.exports / "nightly")
     process = subprocess.run([sys.executable, "-c", KILLED, where, str(folder), key], check=False)
     assert process.returncode == -signal.SIGKILL
-    if where == "an older version":
-        (left,) = home.exports.rglob("made")
-        left.rename(home.lake / "clean_events/2024-01-01/part.parquet.999999999.tmp")
 
     def holding() -> list[Path]:
         files = (path for folder in {home.path, home.lake} for path in folder.rglob("*") if path.is_file())

@@ -59,6 +59,21 @@ def test_an_export_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         erase(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["lists-12.parquet", "candidates-3.parquet"])
+def test_half_a_file_that_is_ours_by_its_name_is_named(tmp_path: Path, name: str) -> None:
+    LISTS.write_parquet(tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match=rf"{name} cannot be read \(ComputeError\): nobody can be erased"):
+        erase(tmp_path)
+
+
+def test_a_file_that_the_system_does_not_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lists-1.csv").symlink_to("/proc/self/mem")
+    with pytest.raises(SourceError, match=r"lists-1\.csv cannot be read"):
+        erase(tmp_path)
+
+
 def test_mails_go_with_the_person_that_they_were_last_made_for(tmp_path: Path) -> None:
     def render(order: str, key: str) -> None:
         files = [tmp_path / f"{order}.html", tmp_path / f"{order}.txt"]
@@ -70,7 +85,8 @@ def test_mails_go_with_the_person_that_they_were_last_made_for(tmp_path: Path) -
     render("2", ANN)
     render("2", BOB)
     render("3", BOB)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / PEOPLE).iterdir()} == {0o600}
     assert dict(erase(tmp_path)) == {(KEYS.mark(ANN), MAILS): 2}
     assert sorted(path.name for path in tmp_path.iterdir()) == [PEOPLE, "2.html", "2.txt", "3.html", "3.txt"]
-    assert KEYS.mark(ANN) not in (tmp_path / PEOPLE).read_text()
+    assert sorted(path.stem for path in (tmp_path / PEOPLE).iterdir()) == ["2.html", "2.txt", "3.html", "3.txt"]
     assert dict(erase(tmp_path)) == {}
