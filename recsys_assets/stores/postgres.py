@@ -16,7 +16,9 @@ from recsys_assets.settings import CHECKOUT
 Connection = psycopg.Connection[DictRow]
 CONNECT_SECONDS = 5
 # Of a machine or a network that is gone libpq hears nothing, and would wait for a quarter of an hour.
-_ALIVE: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+_ALIVE: dict[str, Any] = {
+    "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000,
+}  # fmt: skip
 # That Postgres itself may take for a statement with a deadline, and that one may wait for a lock: nobody reads its
 # answer later. In a transaction, since behind PgBouncer the next user of a session would have what is set for it.
 _LIMITS = b"SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '15s'"
