@@ -91,7 +91,7 @@ def back_up(home: Home, found: Servers, to: Path, say: Say, *, secret: bool = Fa
     with Writer(path) as archive:
         with Postgres(found.postgres_url).connect() as connection:
             schema = refuse_newer(applied_schema(connection))
-        for name, url in zip(DATABASES, _urls(found), strict=True):
+        for name, url in zip(DATABASES, found.databases, strict=True):
             say(f"database {name}")
             file = archive.scratch / name
             dump(url, file)
@@ -112,10 +112,6 @@ def back_up(home: Home, found: Servers, to: Path, say: Say, *, secret: bool = Fa
         }  # fmt: skip
         archive.finish(told)
     return BackedUp(path, now, path.stat().st_size, count, lake, secret)
-
-
-def _urls(found: Servers) -> tuple[str, str, str]:
-    return found.postgres_url, found.dagster_postgres_url, found.mlflow_postgres_url
 
 
 def _files(home: Home, *, lake: bool) -> Iterator[tuple[str, Path]]:
@@ -187,7 +183,7 @@ def restore(settings: Settings, path: Path, later: Path | None, secret: str, say
                 archive.extract(name, {"lake": lake_made, "mlflow": made / "mlflow"}[top], f"{top}/")
             made_settings, made_home = replace(settings, home=made), replace(home, path=made, lake_url=str(lake_made))
             with servers(made_settings, made_home) as found, scratch(made) as folder:
-                for name, url, own in zip(DATABASES, _urls(found), _embedded(settings), strict=True):
+                for name, url, own in zip(DATABASES, found.databases, _embedded(settings), strict=True):
                     say(f"database {name}")
                     if cut_off and own:
                         _empty(url)
