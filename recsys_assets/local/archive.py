@@ -207,18 +207,17 @@ def reading(path: Path) -> Iterator[Reader]:
     Raises:
         SourceError: it cannot be read, is not whole or is damaged.
     """
-    try:
-        with tarfile.open(path, "r:") as tar:
-            yield Reader(path, tar)
-    except (tarfile.TarError, EOFError) as error:
-        raise SourceError(f"{path} is no backup, or one that is not whole: {error}.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValidationError) as error:
-        why = type(error).__name__
-        raise SourceError(f"{path}: its {MANIFEST} cannot be read ({why}). Use another backup.") from None
-    except FileNotFoundError as error:
-        if error.filename != str(path):
-            raise
-        raise SourceError(f"{path} is not there.") from None
+    with ExitStack() as stack:
+        try:
+            archive = Reader(path, stack.enter_context(tarfile.open(path, "r:")))
+        except (tarfile.TarError, EOFError) as error:
+            raise SourceError(f"{path} is no backup, or one that is not whole: {error}.") from None
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValidationError) as error:
+            why = type(error).__name__
+            raise SourceError(f"{path}: its {MANIFEST} cannot be read ({why}). Use another backup.") from None
+        except OSError as error:
+            raise SourceError(f"{path} cannot be read: {error.strerror}. Name a file of `recsys backup`.") from None
+        yield archive
 
 
 def _sha256(file: IO[bytes]) -> str:

@@ -37,6 +37,7 @@ from recsys_assets.stores.publishing import Publisher, generations
 
 FORMAT = 1
 RESTORING = "restoring"  # a folder whose restore has not finished
+_LOCK, _APPEARING = "restore.lock", "appearing"  # in it; the second one names the lake that is put in its place
 # Numbers between a backup and its restore may have been used since: recommendation ids are made from them.
 SKIPPED_GENERATIONS = 1_000
 # Columns of MLflow that hold where the artifacts stand.
@@ -90,7 +91,7 @@ def back_up(home: Home, found: Servers, to: Path, say: Say, *, secret: bool = Fa
     with Writer(path) as archive:
         with Postgres(found.postgres_url).connect() as connection:
             schema = refuse_newer(applied_schema(connection))
-        for name, url in zip(DATABASES, _urls(found), strict=True):
+        for name, url in zip(DATABASES, found.databases, strict=True):
             say(f"database {name}")
             file = archive.scratch / name
             dump(url, file)
@@ -111,10 +112,6 @@ def back_up(home: Home, found: Servers, to: Path, say: Say, *, secret: bool = Fa
         }  # fmt: skip
         archive.finish(told)
     return BackedUp(path, now, path.stat().st_size, count, lake, secret)
-
-
-def _urls(found: Servers) -> tuple[str, str, str]:
-    return found.postgres_url, found.dagster_postgres_url, found.mlflow_postgres_url
 
 
 def _files(home: Home, *, lake: bool) -> Iterator[tuple[str, Path]]:
@@ -150,7 +147,7 @@ def restore(settings: Settings, path: Path, later: Path | None, secret: str, say
         StoreError: a server does not come up or does not answer.
     """
     target = settings.home
-    _refuse_full(target, "RECSYS_HOME")
+    _refuse_full(target, "RECSYS_HOME", cut_off=bool(_appearing(target)))
     say(f"verifying {path}")
     with reading(path) as archive:
         about = _about(archive.manifest, path)
@@ -166,7 +163,7 @@ def restore(settings: Settings, path: Path, later: Path | None, secret: str, say
         lake = about.lake == "in it"
         _check_lake(home, about.lake, lake=lake)
         wanted = _later(later, about.made_at, keys)
-        with _made(target) as made:
+        with _made(target, home) as made:
             # A lake that stands elsewhere is made beside its place, too.
             elsewhere = lake and not home.lake.is_relative_to(target)
             lake_made = _beside(home.lake) if elsewhere else made / "lake"
@@ -186,7 +183,7 @@ def restore(settings: Settings, path: Path, later: Path | None, secret: str, say
                 archive.extract(name, {"lake": lake_made, "mlflow": made / "mlflow"}[top], f"{top}/")
             made_settings, made_home = replace(settings, home=made), replace(home, path=made, lake_url=str(lake_made))
             with servers(made_settings, made_home) as found, scratch(made) as folder:
-                for name, url, own in zip(DATABASES, _urls(found), _embedded(settings), strict=True):
+                for name, url, own in zip(DATABASES, found.databases, _embedded(settings), strict=True):
                     say(f"database {name}")
                     if cut_off and own:
                         _empty(url)
@@ -197,9 +194,10 @@ def restore(settings: Settings, path: Path, later: Path | None, secret: str, say
                 say("opt-outs and erasures")
                 added, live = _put_in_order(found, keys, wanted)
             write_private(made / "home.toml", archive.text("home.toml"))
+            write_private(made / _APPEARING, home.lake_url)
             os.sync()
             if elsewhere:
-                settle(lake_made, home.lake)
+                appear(lake_made, home.lake)
     return Restored(target, about.made_at, len(names), added, live, lake)
 
 
@@ -237,8 +235,38 @@ def _beside(target: Path) -> Path:
     return target / RESTORING if target.is_mount() else target.with_name(f".{target.name}.{RESTORING}")
 
 
+def appear(made: Path, target: Path) -> None:
+    """Gives a finished folder its place: entry by entry where another disk begins there, ``home.toml`` last."""
+    if made.parent != target:
+        settle(made, target)
+        left = target
+    else:
+        for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "home.toml"):  # it makes the home
+            if entry.name not in (_LOCK, _APPEARING):
+                settle(entry, target / entry.name)
+        left = made
+    for name in (_LOCK, _APPEARING):
+        (left / name).unlink(missing_ok=True)
+    if left == made:
+        made.rmdir()
+
+
+def _appearing(target: Path) -> str:
+    """The lake of a restore that was cut off while it put that and the home in their places; "" where there is none."""
+    mark = _beside(target) / _APPEARING
+    return mark.read_text() if mark.exists() else ""
+
+
+def _take_back(made: Path, target: Path) -> None:
+    """What an `appear` that was cut off has put in its place is unfinished again."""
+    make_private(made)
+    for entry in sorted(target.iterdir()) if target.exists() else ():
+        if entry != made:
+            entry.replace(made / entry.name)
+
+
 @contextmanager
-def _made(target: Path) -> Iterator[Path]:
+def _made(target: Path, home: Home) -> Iterator[Path]:
     """A folder that becomes ``target`` when the block ends without an error; the next restore goes on with its rest.
 
     Raises:
@@ -246,24 +274,24 @@ def _made(target: Path) -> Iterator[Path]:
     """
     made = _beside(target)
     make_private(made)
-    lock = Lock(made / "restore.lock")
+    lock = Lock(made / _LOCK)
     if not lock.take():
         raise RefusedError(f"another restore of {target} is running.")
     with held(lock):
+        if lake := _appearing(target):
+            _take_back(made, target)
+            if lake == home.lake_url and not Path(lake).is_relative_to(target):
+                _take_back(_beside(Path(lake)), Path(lake))
+            (made / _APPEARING).unlink()
         yield made
-        (made / "restore.lock").unlink()
-        if made.parent != target:
-            settle(made, target)
-            return
-        for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "home.toml"):  # last: it makes the home
-            settle(entry, target / entry.name)
-        made.rmdir()
+        appear(made, target)
 
 
-def _refuse_full(target: Path, setting: str) -> None:
+def _refuse_full(target: Path, setting: str, *, cut_off: bool) -> None:
+    """``cut_off``: what stands there is of a restore that was."""
     if (target / "home.toml").exists():
         raise HomeError(f"{target} is a home already: restore into another folder ({setting}), then swap them.")
-    if target.exists() and any(entry.name != RESTORING for entry in target.iterdir()):
+    if not cut_off and target.exists() and any(entry.name != RESTORING for entry in target.iterdir()):
         raise HomeError(f"{target} is not empty: restore into an empty folder ({setting}).")
 
 
@@ -274,7 +302,7 @@ def _check_lake(home: Home, place: str, *, lake: bool) -> None:
             f"copy it to the bucket then."
         )
     if lake:
-        _refuse_full(home.lake, "RECSYS_LAKE_URL")
+        _refuse_full(home.lake, "RECSYS_LAKE_URL", cut_off=_appearing(home.path) == home.lake_url)
     if not lake and home.lake_url != place:
         raise HomeError(f"the lake of this backup is {place}, which is not in it: set RECSYS_LAKE_URL to it.")
 

@@ -1,5 +1,6 @@
 """Probes of the servers before anything relies on them, and the databases that must be there."""
 
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -10,6 +11,7 @@ from recsys_assets.errors import StoreError
 from recsys_assets.stores.trust import untrusted
 
 _SECONDS = 5
+_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
 
 
 def ensure_database(url: str, setting: str) -> None:
@@ -27,7 +29,7 @@ def ensure_database(url: str, setting: str) -> None:
         if refused := untrusted(setting, error):
             raise refused from None
         if not _is_missing(url):
-            raise StoreError(f"{setting}: Postgres does not answer: {_first_line(error)}") from None
+            raise StoreError(f"{setting}: Postgres does not answer: {first_line(error)}") from None
     except (psycopg.ProgrammingError, ValueError):  # their messages may quote the part that holds the password
         raise StoreError(f"{setting} is not a URL that Postgres understands") from None
     else:
@@ -41,7 +43,7 @@ def ensure_database(url: str, setting: str) -> None:
     except psycopg.Error as error:
         raise StoreError(
             f"{setting}: there is no database {_database(url)}, and this role could not make it "
-            f"({_first_line(error)}). Run as one who may: {sql.SQL('CREATE DATABASE {};').format(name).as_string()}"
+            f"({first_line(error)}). Run as one who may: {sql.SQL('CREATE DATABASE {};').format(name).as_string()}"
         ) from None
 
 
@@ -63,9 +65,10 @@ def _is_missing(url: str) -> bool:
     return found is None
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def first_line(error: Exception) -> str:
+    """What a driver says in short; its message may quote the URL, which loses its password."""
+    said = str(error).strip() or type(error).__name__
+    return _CREDENTIALS.sub("", said.splitlines()[0])
 
 
 def probe_redis(url: str, setting: str) -> None:
@@ -81,6 +84,6 @@ def probe_redis(url: str, setting: str) -> None:
     except redis.RedisError as error:
         if refused := untrusted(setting, error):
             raise refused from None
-        raise StoreError(f"{setting}: Redis does not answer: {_first_line(error)}") from None
+        raise StoreError(f"{setting}: Redis does not answer: {first_line(error)}") from None
     except ValueError:  # its message may quote the part of the URL that holds the password
         raise StoreError(f"{setting} is not a URL that Redis understands") from None

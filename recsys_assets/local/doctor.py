@@ -26,6 +26,7 @@ from psycopg.rows import dict_row
 
 from recsys_assets.errors import HomeError, RecsysError
 from recsys_assets.importers import IMPORTERS
+from recsys_assets.local.databases import first_line
 from recsys_assets.local.liveness import conditions
 from recsys_assets.local.supervisor import Servers, running, servers
 from recsys_assets.scratch import TEMPORARY, clear, clear_below
@@ -104,16 +105,15 @@ def _guarded(what: str, probe: Callable[[], Iterator[Finding]]) -> Iterator[Find
     try:
         yield from probe()
     except _TROUBLE as error:
-        yield Finding("fail", what, _first_line(error), "see the message")
+        yield Finding("fail", what, _words(error), "see the message")
 
 
-def _first_line(error: Exception) -> str:
+def _words(error: Exception) -> str:
     if isinstance(error, RecsysError):
         return str(error)
     if isinstance(error, psycopg.ProgrammingError | ValueError):  # may quote the part that holds the password
         return "the URL cannot be understood"
-    # A driver's message may quote the URL.
-    return re.sub(r"(?<=://)[^\s'\"]*@", "", (str(error).strip() or type(error).__name__).splitlines()[0])
+    return first_line(error)
 
 
 def _versions() -> Iterator[Finding]:
@@ -305,7 +305,7 @@ def _servers(settings: Settings, home: Home) -> Iterator[Finding]:
     if away:
         return
     with servers(settings, home) as served:
-        for name, url in zip(given, _urls(served), strict=True):
+        for name, url in zip(given, served.databases, strict=True):
             if not given[name]:
                 database = name.replace("RECSYS_", "").replace("_URL", "").lower().replace("_", " ")
                 yield from _guarded(database, partial(_postgres, url, database))
@@ -320,10 +320,6 @@ def _network(name: str, url: str) -> Iterator[Finding]:
     if why := plain_connection(url):
         said = "on another machine, reached without verified TLS: others on the way could read or answer"
         yield Finding("warn", name, said, f"it {why}")
-
-
-def _urls(found: Servers) -> tuple[str, str, str]:
-    return found.postgres_url, found.dagster_postgres_url, found.mlflow_postgres_url
 
 
 def _postgres(url: str, what: str) -> Iterator[Finding]:

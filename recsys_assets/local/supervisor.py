@@ -62,6 +62,11 @@ class Servers:
     mlflow_postgres_url: str = field(repr=False)
     redis_url: str = field(repr=False)
 
+    @property
+    def databases(self) -> tuple[str, str, str]:
+        """URLs of `DATABASES`."""
+        return self.postgres_url, self.dagster_postgres_url, self.mlflow_postgres_url
+
 
 @contextmanager
 def servers(settings: Settings, home: Home, *, needs_redis: bool = True) -> Iterator[Servers]:

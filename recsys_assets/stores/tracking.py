@@ -330,10 +330,14 @@ def _version(found: "MlflowVersion") -> ModelVersion | None:
     """None of a version that `register` has not made."""
     if not (found.run_id and found.source and _ours(found.tags)):
         return None
+    try:
+        data_day = date.fromisoformat(found.tags["data_day"])
+    except ValueError:  # somebody has changed the tag
+        return None
     return ModelVersion(
         version=int(found.version),
         run_id=found.run_id,
-        data_day=date.fromisoformat(found.tags["data_day"]),
+        data_day=data_day,
         folder=Path(url2pathname(urlsplit(str(found.source)).path)),
     )
 

@@ -1,6 +1,7 @@
 """Signals at random moments of start, run and stop: each ends it, with its exit code, and no process is left.
 
-A few in `make test`, 500 in `make chaos`: of an owner of the servers, every 20th of a whole `recsys up`.
+A few in `make test`, 500 in `make chaos`: of an owner of the servers, every 20th of a whole `recsys up`; `BUSY` other
+processes keep the machine from being idle meanwhile.
 """
 
 import os
@@ -9,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from recsys_assets.local.processes import wait_until
@@ -20,6 +23,17 @@ ROUNDS = min(500, int(os.environ.get("CHAOS_ROUNDS", "6")))
 UP_EVERY = 20  # the first round is one
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DEADLINE = 120.0
+BUSY = 2
+COMPUTES = "import os; parent = os.getppid()\nwhile os.getppid() == parent: sum(range(10_000))"
+
+
+@contextmanager
+def load() -> Iterator[None]:
+    """Processes that compute for as long as the block."""
+    with ExitStack() as stack:
+        for _ in range(BUSY):
+            stack.callback(stack.enter_context(subprocess.Popen([sys.executable, "-c", COMPUTES])).kill)
+        yield
 
 
 def processes_of(home: Path) -> list[str]:
@@ -50,6 +64,11 @@ def measured(home: Path) -> tuple[float, float]:
 
 
 def test_signals_at_random_moments_end_everything(home: Home) -> None:
+    with load():
+        _signals_end_everything(home)
+
+
+def _signals_end_everything(home: Home) -> None:
     start, whole = measured(home.path)
     dice, codes = random.Random(20), dict[int, int]()
     try:

@@ -15,6 +15,7 @@ import redis
 
 from recsys_assets.errors import HomeError, RefusedError, SourceError
 from recsys_assets.identity import KeyRing
+from recsys_assets.local.archive import reading
 from recsys_assets.local.backup import back_up, restore
 from recsys_assets.local.supervisor import Servers, servers
 from recsys_assets.settings import Home, Settings, load_settings, open_home
@@ -234,6 +235,54 @@ def test_a_restore_that_was_cut_off_is_started_again(
     assert restore(settings, path, None, shop.secret, str).live == LIVE_AT_BACKUP
     assert not (settings.home / "lake" / "left over").exists()
     assert not beside.exists()
+
+
+@pytest.mark.parametrize("mounted", [False, True])
+def test_a_kill_while_home_and_lake_take_their_places_is_started_again(
+    shop: Shop, new_home: Path, monkeypatch: pytest.MonkeyPatch, *, mounted: bool
+) -> None:
+    """``mounted``: another disk begins at both, so that nothing can be made beside them and renamed."""
+    from recsys_assets.local import backup
+
+    path, lake = shop.back_up(), shop.made / "lake's disk"
+    settings, places = shop.new(RECSYS_LAKE_URL=str(lake)), (new_home, lake)
+    settle = backup.settle
+    for place in places if mounted else ():
+        place.mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: mounted and path in places)
+
+    def cut_at(name: str) -> Callable[[Path, Path], None]:
+        def one(made: Path, target: Path) -> None:
+            if target.name == name:
+                raise KeyboardInterrupt
+            settle(made, target)
+
+        return one
+
+    names = ("models", "postgres", "home.toml") if mounted else (lake.name, new_home.name)
+    for name in names:  # each finds what the one before has left
+        monkeypatch.setattr(backup, "settle", cut_at(name))
+        with pytest.raises(KeyboardInterrupt):
+            restore(settings, path, None, shop.secret, str)
+        assert not (new_home / "home.toml").exists()
+    assert (lake / "models/als/2024-03-01/a.npz").exists()
+    monkeypatch.setattr(backup, "settle", settle)
+    assert restore(settings, path, None, shop.secret, str).live == LIVE_AT_BACKUP
+    assert open_home(settings).config == shop.home.config
+    assert {entry.name for entry in lake.iterdir()} == {"deliveries", "clean_events", "models"}
+    assert not {"restoring", "appearing", "restore.lock"} & {entry.name for entry in new_home.iterdir()}
+    assert not [entry for entry in shop.made.iterdir() if "restoring" in entry.name]
+    with pytest.raises(HomeError, match="is a home already"):
+        restore(settings, path, None, shop.secret, str)
+
+
+def test_a_folder_is_no_backup_and_an_error_of_the_restore_is_its_own(shop: Shop) -> None:
+    with pytest.raises(SourceError, match="cannot be read: Is a directory"):
+        restore(shop.new(), shop.made, None, shop.secret, str)
+    with pytest.raises(SourceError, match=r"nowhere\.tar cannot be read: No such file"):
+        restore(shop.new(), shop.made / "nowhere.tar", None, shop.secret, str)
+    with pytest.raises(KeyError, match="ours"), reading(shop.back_up()):
+        raise KeyError("ours")
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, **more: Any) -> tarfile.TarInfo:

@@ -222,6 +222,8 @@ def test_what_was_made_by_hand_is_left_alone(database: Callable[[], str], tmp_pa
     copied = client.create_model_version("recsys", f"{theirs.artifact_uri}/model", run_id=theirs.run_id)
     (tmp_path / "theirs").mkdir()
     foreign = client.create_model_version("recsys", (tmp_path / "theirs").as_uri())
+    tags = {"data_day": "soon", "dagster_run_id": "x", "settings_hash": "x"}
+    client.create_model_version("recsys", (tmp_path / "theirs").as_uri(), run_id=theirs.run_id, tags=tags)
     client.set_registered_model_alias("recsys", "champion", foreign.version)
     client.set_registered_model_alias("recsys", "mine", copied.version)
     by_hand = client.create_run(theirs.experiment_id, tags={"model": "blend", "data_day": "2024-01-01"})
