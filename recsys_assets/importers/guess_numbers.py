@@ -8,8 +8,8 @@ from collections.abc import Iterable
 _AMOUNT = re.compile(r"([^\d\s.,+\-()]{1,4})?\s*[+-]?([\d.,' \u00a0\u202f\u2019]*\d)\s*([^\d\s.,+\-()]{1,4})?")
 _GROUPED = {mark: re.compile(rf"[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+") for mark in ",."}
 _MONEY = (
-    "AUD BGN BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF IDR ILS INR ISK JPY KRW MXN MYR NOK NZD PHP PLN RON RUB SEK SGD THB "
-    "TRY TWD UAH USD ZAR kr zł Kč Ft lei руб лв US$ CA$ A$ R$ NT$ HK$"
+    "AUD BGN BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF IDR ILS INR ISK JPY KRW MXN MYR NOK NZD PHP PLN RON RUB SEK SGD "
+    "THB TRY TWD UAH USD ZAR kr zł Kč Ft lei руб лв US$ CA$ A$ R$ NT$ HK$"
 )
 _CURRENCIES = frozenset(_MONEY.split())
 _SYMBOLS_AT_MOST = 3
