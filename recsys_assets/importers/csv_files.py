@@ -8,7 +8,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from recsys_assets.contract import MAX_LINE_BYTES
 from recsys_assets.errors import SourceError, TableError
 from recsys_assets.importers.base import RAW_COLUMNS
 from recsys_assets.importers.csv_dialect import MYSQL_NULL, Csv
+from recsys_assets.importers.csv_feed import Feed, Tally
 from recsys_assets.importers.files import BROKEN, broken, open_bytes
 from recsys_assets.importers.headers import (
     DELIMITERS,
@@ -35,27 +36,6 @@ _UNNAMED, _TWICE = "(column {}, without a name)", "{} (column {}, named twice)"
 _SHOWN = 3
 
 
-@dataclass
-class Tally:
-    """How many lines of a file are what; with the ``rows`` they are all of its lines."""
-
-    before: int = 0  # skipped, `sep=` or the header
-    rows: int = 0
-    further: int = 0  # lines of rows that hold line ends
-    blank: int = 0
-    comments: int = 0
-
-    def lines(self) -> int:
-        """Of the whole file."""
-        return self.before + self.rows + self.further + self.blank + self.comments
-
-    def described(self) -> str:
-        """For people."""
-        parts = [(self.rows, "rows"), (self.before, "header"), (self.further, "further lines of rows")]
-        parts += [(self.blank, "blank"), (self.comments, "comments")]
-        return f"{self.lines():,} lines = " + " + ".join(f"{count:,} {what}" for count, what in parts if count)
-
-
 @dataclass(frozen=True)
 class CsvTable:
     """Text columns and `RAW_COLUMNS`; the lines as counted twice; what a reader should know."""
@@ -63,48 +43,6 @@ class CsvTable:
     frame: pl.DataFrame
     counted: str
     warnings: tuple[str, ...]
-
-
-@dataclass
-class _Feed:
-    """Physical lines for `csv.reader`, which remembers those of the row that is being read."""
-
-    fresh: Iterator[Line]
-    decode: Callable[[bytes], str]
-    comment: bytes
-    tally: Tally
-    taken: list[Line] = field(default_factory=list)
-    problem: str | None = None
-    _again: list[Line] = field(default_factory=list)  # reversed
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.pop() if self._again else next(self.fresh)
-        if self.comment and not self.taken:
-            while line[2].startswith(self.comment):
-                self.tally.comments += 1
-                line = self._again.pop() if self._again else next(self.fresh)
-        self.taken.append(line)
-        raw = line[2]
-        if len(raw) > MAX_LINE_BYTES:
-            self.problem = "line_too_long"
-            return "\n"
-        try:
-            return self.decode(raw)
-        except UnicodeDecodeError:
-            self.problem = "not_utf8"
-            return raw.decode("latin-1")
-
-    def next_row(self) -> None:
-        self.taken = []
-        self.problem = None
-
-    def give_back(self, first: int = 1) -> None:
-        """All lines of the row from ``first`` on are read again, as rows of their own."""
-        self._again.extend(reversed(self.taken[first:]))
-        del self.taken[first:]
 
 
 def read_table(path: Path, dialect: Csv, keep: Callable[[pl.DataFrame], pl.DataFrame] | None = None) -> CsvTable:
@@ -140,7 +78,7 @@ class _Reading:
         self.path, self.end, self.keep, self.tally = path, end, keep, Tally()
         plain = end == b"\n" and dialect.escape != "\\"
         decode = partial(str, encoding=dialect.encoding, errors="strict") if plain else self.decode
-        self.feed = _Feed(lines, decode, dialect.comment.encode(dialect.encoding), self.tally)
+        self.feed = Feed(lines, decode, dialect.comment.encode(dialect.encoding), self.tally)
         self.dialect = dialect
         self._take_preamble()
         self._null = re.compile(

@@ -2,10 +2,16 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
 
 _AMOUNT = re.compile(r"([^\d\s.,+\-()]{1,4})?\s*[+-]?([\d.,' \u00a0\u202f\u2019]*\d)\s*([^\d\s.,+\-()]{1,4})?")
 _GROUPED = {mark: re.compile(rf"[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+") for mark in ",."}
+_MONEY = (
+    "AUD BGN BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF IDR ILS INR ISK JPY KRW MXN MYR NOK NZD PHP PLN RON RUB SEK SGD "
+    "THB TRY TWD UAH USD ZAR kr zł Kč Ft lei руб лв US$ CA$ A$ R$ NT$ HK$"
+)
+_CURRENCIES = frozenset(_MONEY.split())
 _SYMBOLS_AT_MOST = 3
 
 
@@ -18,11 +24,16 @@ def numbers_of(texts: Iterable[str]) -> list[str]:
     []
     """
     found = [match for match in map(_AMOUNT.fullmatch, texts) if match]
-    symbols = sorted({symbol for match in found for symbol in match.group(1, 3) if symbol})
+    symbols = sorted({symbol for match in found for symbol in match.group(1, 3) if symbol and _is_currency(symbol)})
     marks = _marks({match[2] for match in found})
     if len(symbols) <= _SYMBOLS_AT_MOST and symbols:
         marks.append(f"symbols = {json.dumps(symbols, ensure_ascii=False)}")
     return ["", "[numbers]", *marks] if marks else []
+
+
+def _is_currency(text: str) -> bool:
+    """Whether a mark is one of money; another may be anything, of people too, and is not repeated."""
+    return text in _CURRENCIES or all(unicodedata.category(letter) == "Sc" for letter in text)
 
 
 def _marks(numbers: set[str]) -> list[str]:

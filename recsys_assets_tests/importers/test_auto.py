@@ -212,3 +212,11 @@ def test_a_workbook_gets_a_proposal(desk: Desk) -> None:
     said = refusal(desk, path)
     map = desk.put("shop.toml", said[said.index("# A guess") :].encode())
     assert desk.take(path, "mapped", map=map)[0].clean == 1
+
+
+def test_what_stands_beside_an_amount_is_repeated_only_if_it_is_money(desk: Desk) -> None:
+    said = refusal(
+        desk, desk.put("x.csv", "customer,sku,date,price\n1,a,2024-05-01,Anna 5\n2,b,2024-05-01,5 €\n".encode())
+    )
+    assert 'symbols = ["€"]' in said
+    assert "Anna" not in said

@@ -6,6 +6,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -40,7 +41,7 @@ class Dialect:
     escape: str
     encoding: str
     end: str
-    quoting: int
+    quoting: Literal[0, 1, 2, 3]
     before: int
     comment: str
 

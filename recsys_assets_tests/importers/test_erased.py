@@ -93,13 +93,13 @@ def test_a_late_file_shows_a_device_of_the_erased_and_the_device_is_buried_too(d
 
 
 def test_an_erasure_while_a_file_lands_is_seen_before_it_counts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = Lake.write
+    write = Lake.write_each
 
-    def erased_meanwhile(lake: Lake, *how: object, **more: object) -> int:
+    def erased_meanwhile(lake: Lake, *how: object, **more: object) -> object:
         bury(desk, desk.home.keys.user_key("ann"))
         return write(lake, *how, **more)  # type: ignore[arg-type]  # whatever it was called with
 
-    monkeypatch.setattr(Lake, "write", erased_meanwhile)
+    monkeypatch.setattr(Lake, "write_each", erased_meanwhile)
     sent = [event(user_id="ann", event_time="2024-05-02T00:00:00Z"), event(user_id="ann"), event(user_id="bob")]
     report = desk.one("events.jsonl", jsonl(sent))
     assert (report.erased, report.days) == (2, {"2024-05-01": 1})
