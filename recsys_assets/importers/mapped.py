@@ -57,6 +57,10 @@ total = "Amount"                 # unit_price = this column ÷ quantity, instead
 [returns]
 negative_quantity = true         # a purchase with a negative quantity is a return
 
+[join.orders]                    # another file of the same folder, whose columns are read too: one row per order_id
+file = "orders.csv"
+on = "order_id"
+
 [sql]                            # only for the format sql, whose PATH is a database's URL
 table = "shop.orders"            # or query = "select …"
 since = "inserted_at"            # a column that only grows: read only what is new (optional)
@@ -160,6 +164,9 @@ def read_sent(path: Path, rules: MappingFile) -> Sent:
         sent = read_parquet(path) if layout == "parquet" else from_sheets(path)
     if sent.height == 0:
         raise SourceError(f"{path}: the file holds no rows. Deliver it again, or remove it.")
+    for join in rules.join.values():
+        sent, said = join.add(path, sent, rules.csv)
+        warnings += said
     for column in asked:
         sent = first_of(sent, column)
     there = tuple(name for name in sent.columns if name not in RAW_COLUMNS)
@@ -185,6 +192,15 @@ def _from_records(records: Records, rules: MappingFile) -> Sent:
         tuple(f"no record has {path}" for path in optional),
         records.counted,
     )
+
+
+def files_beside(mapping: Path, piece: Piece) -> tuple[Path, ...]:
+    """Other files that decide what a mapping makes of one.
+
+    Raises:
+        SourceError: the mapping is wrong, or one of them is not there.
+    """
+    return tuple(join.beside(piece.files[0]) for join in load_mapping(mapping).join.values())
 
 
 def demand_columns(where: str, mapping: Path, rules: MappingFile, there: Collection[str]) -> None:

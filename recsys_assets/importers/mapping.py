@@ -11,6 +11,7 @@ from recsys_assets.contract import FIELDS, Kind
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.booleans import Booleans
 from recsys_assets.importers.csv_dialect import Csv
+from recsys_assets.importers.join import Join
 from recsys_assets.importers.numbers import Numbers
 from recsys_assets.importers.placeholders import Ids
 from recsys_assets.importers.section import Section
@@ -54,6 +55,7 @@ class MappingFile(Section):
     csv: Csv = Csv()
     price: Price = Price()
     returns: Returns = Returns()
+    join: dict[str, Join] = Field({})
     sql: Sql = Sql()
 
     @model_validator(mode="after")
