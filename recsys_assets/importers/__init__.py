@@ -7,6 +7,7 @@ from recsys_assets.importers.mapped import MappedImporter
 from recsys_assets.importers.online_retail import OnlineRetailImporter
 from recsys_assets.importers.rees46 import Rees46Importer
 from recsys_assets.importers.retailrocket import RetailRocketImporter
+from recsys_assets.importers.shipped import SHIPPED
 
 IMPORTERS: dict[str, Importer] = {
     "contract": ContractImporter(),
@@ -15,5 +16,6 @@ IMPORTERS: dict[str, Importer] = {
     "rees46": Rees46Importer(),
     "retailrocket": RetailRocketImporter(),
     "online_retail": OnlineRetailImporter(),
+    **SHIPPED,
 }
 FORMATS = (*IMPORTERS, "sql", "auto")  # what a source may name: see `importers.ingest`

@@ -14,7 +14,7 @@ import polars as pl
 from recsys_assets.contract import FIELDS, PRODUCT_FIELDS, Kind
 from recsys_assets.errors import SourceError
 from recsys_assets.importers import IMPORTERS
-from recsys_assets.importers.base import Piece
+from recsys_assets.importers.base import RAW_COLUMNS, Piece
 from recsys_assets.importers.complete_journey import PRODUCTS, TRANSACTIONS
 from recsys_assets.importers.contract import kind_of, missing_fields
 from recsys_assets.importers.csv_files import SEP, told_apart
@@ -37,7 +37,9 @@ from recsys_assets.importers.headers import (
     looks_like_data,
     refuse_encoding,
 )
+from recsys_assets.importers.merchant import from_xml
 from recsys_assets.importers.rees46 import COLUMNS as REES46
+from recsys_assets.importers.shipped import SHIPPED
 from recsys_assets.importers.text import first_keys
 
 _HEAD = 1 << 20  # bytes of a text file that are looked at
@@ -55,6 +57,7 @@ KNOWN: dict[str, tuple[tuple[str, ...], ...]] = {
         ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID"),
         ("Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Price", "Customer ID"),
     ),
+    **{name: tuple(shape.needs for shape in shipped.shapes) for name, shipped in SHIPPED.items()},
 }
 _FOLDERS = ("complete_journey", "retailrocket")  # several files make one delivery
 
@@ -71,7 +74,7 @@ def recognise(
     if path == "package":
         return [("complete_journey", piece) for piece in IMPORTERS["complete_journey"].pieces(path)]
     looks = {file: look_at(file) for file in expand(path, get_args(Layout))}
-    formats = {file: format_of(look.columns) if look.plain else None for file, look in looks.items()}
+    formats = {file: _format_of(look) for file, look in looks.items()}
     taken = {file.parent: name for file, name in formats.items() if name in _FOLDERS}
     unknown = [file for file, name in formats.items() if name is None and file.parent not in taken]
     if unknown:
@@ -92,6 +95,12 @@ def recognise(
         progress(f"{file}: {known}")
         found += [(known, piece) for piece in IMPORTERS[known].pieces(str(file))]
     return found
+
+
+def _format_of(look: Look) -> str | None:
+    """The format of a file; those of shops' programs find their delimiter themselves."""
+    known = format_of(look.columns)
+    return known if look.plain or known in SHIPPED else None
 
 
 def format_of(columns: Iterable[str]) -> str | None:
@@ -131,6 +140,8 @@ def look_at(path: Path) -> Look:
     layout = layout_of(path)
     if layout == "jsonl":
         return Look(tuple(sorted(first_keys(path))))
+    if layout == "xml":
+        return Look(tuple(from_xml(path).drop(RAW_COLUMNS).columns))
     if layout == "xlsx":
         _, sheet = read_xlsx(path)[0]
         return Look(tuple(sheet.columns), sheet.head(_ROWS))

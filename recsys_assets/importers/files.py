@@ -14,9 +14,10 @@ import polars as pl
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.headers import demand_columns_in_bounds
 
-Layout = Literal["jsonl", "csv", "parquet", "xlsx"]
+Layout = Literal["jsonl", "csv", "parquet", "xlsx", "xml"]
 _LAYOUTS: dict[str, Layout] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "csv",
-                               ".txt": "csv", ".parquet": "parquet", ".pq": "parquet", ".xlsx": "xlsx"}  # fmt: skip
+                               ".txt": "csv", ".parquet": "parquet", ".pq": "parquet", ".xlsx": "xlsx",
+                               ".xml": "xml"}  # fmt: skip
 PLAIN: tuple[Layout, ...] = ("jsonl", "csv", "parquet")  # what holds one table
 _COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
 _GZIP, _ZSTD, _ZIP, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"  # how such files start

@@ -18,6 +18,7 @@ from recsys_assets.importers import FORMATS, IMPORTERS, sql
 from recsys_assets.importers.auto import recognise
 from recsys_assets.importers.base import RAW_COLUMNS, Importer, Piece, Raw
 from recsys_assets.importers.erased import without_erased
+from recsys_assets.importers.mapped import files_beside
 from recsys_assets.importers.refusals import demand_few_rejected, demand_replace, demand_wishes
 from recsys_assets.importers.reports import Example, FileReport, Rejected
 from recsys_assets.logic.events import clean
@@ -109,8 +110,8 @@ class _Job:
     def mapping(self) -> Path | None:
         return Path(self.source.map).expanduser() if self.source.map else None
 
-    def reading(self) -> str:
-        """Hash of everything but the bytes that decides what a file says."""
+    def reading(self, piece: Piece | None = None) -> str:
+        """Hash of everything but the bytes that decides what a file says; files beside it are of that."""
         config = self.home.config
         mapping = self.mapping
         words = mapping.read_bytes().hex() if mapping and mapping.is_file() else ""
@@ -123,6 +124,8 @@ class _Job:
             config.time_zone,
             config.currency,
         ]
+        if piece is not None and mapping is not None and self.source.format == "mapped" and mapping.is_file():
+            how += [_hash_files(Piece((file,))) for file in files_beside(mapping, piece)]
         digest = hashlib.sha256(json.dumps([*how, config.tuning.search_term_floor]).encode()).hexdigest()
         return digest[:_READING_DIGITS]
 
@@ -135,7 +138,7 @@ class _Job:
     def one(self, piece: Piece) -> FileReport:
         try:
             size, modified = _state(piece)
-            reading = self.reading()
+            reading = self.reading(piece)
             for old in self.known:
                 same = (old.path, old.size, old.modified_ns) == (piece.name, size, modified)
                 if same and old.file_id.endswith(reading) and piece.kind in (None, _kind(old)):

@@ -57,6 +57,10 @@ total = "Amount"                 # unit_price = this column ÷ quantity, instead
 [returns]
 negative_quantity = true         # a purchase with a negative quantity is a return
 
+[join.orders]                    # another file of the same folder, whose columns are read too: one row per order_id
+file = "orders.csv"
+on = "order_id"
+
 [sql]                            # only for the format sql, whose PATH is a database's URL
 table = "shop.orders"            # or query = "select …"
 since = "inserted_at"            # a column that only grows: read only what is new (optional)
@@ -64,8 +68,11 @@ since = "inserted_at"            # a column that only grows: read only what is n
 
 In JSON Lines and nested Parquet a column may be a path: `properties.product_id`; `products[].sku`, which makes a row of
 each element of the list; `event_params[ga_session_id]`, the value of a key in a list of keys and values;
-`user.id|user.email`, the first that is there. An empty text is a missing value. An `event_id` ends in -2, -3, … in the
-further rows of a record.
+`user.id|user.email`, the first that is there (in CSV too). An empty text is a missing value. An `event_id` ends in -2,
+-3, … in the further rows of a record.
+
+Where `order_id` is a column, further lines of an order that leave blank its person, time, type or currency take them
+from the order's line above; the report says so.
 
 Only `kind` and `[columns]` are needed (and `[sql]` for a database). A local time that a clock change repeats is its
 first occurrence; with a `format`, one that a clock change skips is unreadable, and so is a time that two formats of a
@@ -92,6 +99,7 @@ from recsys_assets.importers.files import PLAIN, expand, layout_of, read_parquet
 from recsys_assets.importers.headers import describe_header
 from recsys_assets.importers.mapping import MappingFile, Sql, load_mapping
 from recsys_assets.importers.nested import Records, flatten, read_records, routes_of
+from recsys_assets.importers.orders import first_of, inherit
 from recsys_assets.logic.landing import by_value
 
 _NEEDED = {"event_type", "event_time", "product_id", "date", "rate"}  # fields without which no row is of use
@@ -156,8 +164,14 @@ def read_sent(path: Path, rules: MappingFile) -> Sent:
         sent = read_parquet(path) if layout == "parquet" else from_sheets(path)
     if sent.height == 0:
         raise SourceError(f"{path}: the file holds no rows. Deliver it again, or remove it.")
+    for join in rules.join.values():
+        sent, said = join.add(path, sent, rules.csv)
+        warnings += said
+    for column in asked:
+        sent = first_of(sent, column)
     there = tuple(name for name in sent.columns if name not in RAW_COLUMNS)
-    ignored = tuple(name for name in there if name not in asked)
+    read = {name.strip() for column in asked for name in (column, *column.split("|"))}
+    ignored = tuple(name for name in there if name not in read)
     if layout == "parquet" and not set(asked) <= set(there):
         if any(dtype.is_nested() for dtype in sent.dtypes):
             return _from_records(flatten(sent, rules.fields_asked), rules)
@@ -180,6 +194,15 @@ def _from_records(records: Records, rules: MappingFile) -> Sent:
     )
 
 
+def files_beside(mapping: Path, piece: Piece) -> tuple[Path, ...]:
+    """Other files that decide what a mapping makes of one.
+
+    Raises:
+        SourceError: the mapping is wrong, or one of them is not there.
+    """
+    return tuple(join.beside(piece.files[0]) for join in load_mapping(mapping).join.values())
+
+
 def demand_columns(where: str, mapping: Path, rules: MappingFile, there: Collection[str]) -> None:
     """Refuses what lacks a column that the mapping names, and a mapping that lacks a field.
 
@@ -199,6 +222,7 @@ def _with_lines(sent: pl.DataFrame, asked: Iterable[str]) -> pl.DataFrame:
 
 def map_rows(path: Path, sent: pl.DataFrame, rules: MappingFile, plain: Collection[str] = ()) -> Raw:
     """Rows as sent, with `RAW_COLUMNS` → those that count, and what is to be said of them (see `apply_mapping`)."""
+    sent, inherited = inherit(sent, rules)
     kept, dropped, warnings = rules.where.split(sent)
     frame = apply_mapping(path, kept, rules, plain)
     for target, name in rules.columns.items():
@@ -208,7 +232,7 @@ def map_rows(path: Path, sent: pl.DataFrame, rules: MappingFile, plain: Collecti
         rules.kind,
         frame,
         mapping=tuple(rules.asked.items()),
-        notes=rules.notes(),
+        notes=(*rules.notes(), *inherited),
         warnings=warnings,
         dropped=dropped,
         ids=rules.ids,

@@ -11,6 +11,7 @@ from recsys_assets.contract import FIELDS, Kind
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.booleans import Booleans
 from recsys_assets.importers.csv_dialect import Csv
+from recsys_assets.importers.join import Join
 from recsys_assets.importers.numbers import Numbers
 from recsys_assets.importers.placeholders import Ids
 from recsys_assets.importers.section import Section
@@ -54,6 +55,7 @@ class MappingFile(Section):
     csv: Csv = Csv()
     price: Price = Price()
     returns: Returns = Returns()
+    join: dict[str, Join] = Field({})
     sql: Sql = Sql()
 
     @model_validator(mode="after")
@@ -105,14 +107,19 @@ class MappingFile(Section):
         return tuple(made)
 
 
-def load_mapping(path: Path) -> MappingFile:
-    """A mapping file.
+def load_mapping(path: Path, over: Path | None = None) -> MappingFile:
+    """A mapping file, with what the file ``over`` says instead.
 
     Raises:
         SourceError: it is missing, no TOML, or says something that is not understood; every point is named.
     """
     try:
-        return MappingFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        path = over or path
+        for name, table in tomllib.loads(over.read_text(encoding="utf-8")).items() if over else ():
+            both = isinstance(table, dict) and isinstance(said.get(name), dict)
+            said[name] = said[name] | table if both else table
+        return MappingFile.model_validate(said)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SourceError(f"{path}: the mapping file cannot be read: {error}") from error
     except ValidationError as error:
