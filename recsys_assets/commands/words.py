@@ -16,6 +16,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Write the home into one new file: databases, lake, models, home.toml. PATH is the file, or a folder for it.",
     ),
     "benchmark": ("benchmark", "Measure the models on a public split, or on a shop's own history."),
+    "compare": (
+        "compare",
+        "Compare lists: A and B are computed days, or `live` (B, unless given): figures, churn, price mix.",
+    ),
     "completion": ("completion", 'Print the completion script of a shell; `eval "$(recsys completion bash)"` uses it.'),
     "connect": ("connect", "Make a role that only reads, for analysts and BI, and print its URL and a psql line."),
     "contract": ("ingest", "Print what the shop's files should hold: the page, or the JSON Schema of one row."),
