@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from recsys_assets.errors import HomeError
-from recsys_assets.local import postgres, valkey
+from recsys_assets.local import server
 from recsys_assets.local.postgres import Postgres
 from recsys_assets.local.processes import free_port
 from recsys_assets.local.valkey import Valkey
@@ -32,12 +32,11 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path, monkeypatch
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         taken = holder.getsockname()[1]
-        monkeypatch.setattr(postgres, "free_port", ports(taken))
-        monkeypatch.setattr(valkey, "free_port", ports(taken))
         database, cache = Postgres(tmp_path), Valkey(tmp_path)
         try:
-            database.start()
-            cache.start()
+            for one in (database, cache):
+                monkeypatch.setattr(server, "free_port", ports(taken))
+                one.start()
             assert f":{taken}/" not in database.url("postgres") + cache.url
         finally:
             cache.stop()
