@@ -12,25 +12,19 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from itertools import repeat
 from pathlib import Path
 from typing import Literal
 
 import psycopg
 
 from recsys_assets.errors import HomeError, StoreError
-from recsys_assets.local.ports import Ports
 from recsys_assets.local.processes import Child, Program, stop_orphan, wait_until
-from recsys_assets.local.signals import check
+from recsys_assets.local.server import START_SECONDS, Server
 from recsys_assets.scratch import write_private
 
 USER = "app"
-START_SECONDS = 120.0  # recovery after a crash replays what was not yet written back
-_TRIES = 5
-_RETRY_ON = ("Address already in use", "pre-existing shared memory block")
 _NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 # Nothing of the caller's environment reaches the server: PG… variables and locales would change what it does.
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
@@ -61,110 +55,46 @@ def installed() -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall"
 
 
-class Postgres:
-    """The server of one home. ``start``, ``revive`` and ``stop`` are for whoever holds the home's lock."""
+class Postgres(Server):
+    """The database."""
 
-    name = "postgres"
+    name, title = "postgres", "Postgres"
+    retry_on = ("Address already in use", "pre-existing shared memory block")
 
     def __init__(self, home: Path, way: Way | None = None) -> None:
+        super().__init__(home)
         self._link = home / "postgres"
         self._password_file = home / "postgres.password"
-        self._log = home / "logs" / "postgres.log"
         self._way: Way = way or self._choose()
-        self._child: Child | None = None
-        self._port = 0
 
     def _choose(self) -> Way:
         if os.geteuid() != 0:
             return "plain"
         return "namespace" if namespaces_work() and not self._link.is_symlink() else "nobody"
 
-    @property
-    def pid(self) -> int:
-        """Process id of the running server."""
-        assert self._child is not None
-        return self._child.pid
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return self._port
-
-    @property
-    def address(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self._port}"
-
     def url(self, database: str) -> str:
         """URL of one database, with the password in it."""
         return f"postgresql://{USER}:{self._password_file.read_text().strip()}@127.0.0.1:{self._port}/{database}"
 
-    def start(self) -> None:
-        """Makes the data folder where there is none, repairs what a kill has left, starts, and waits for an answer.
-
-        Raises:
-            StoreError: it does not come up; the message ends with its log.
-            HomeError: the data cannot be used as they stand.
-        """
-        self._begin(Ports(self._link.parent).tries(self.name))
-
-    def _begin(self, ports: Iterable[int]) -> None:
+    def _prepare(self) -> None:
         data = self._data()
         if not (data / "PG_VERSION").exists():
             self._create(data)
         elif not self._password_file.exists():
             raise HomeError(f"{self._password_file} is gone: put it back, or delete {self._link} to start empty.")
         self._repair(data)
-        for port in ports:
-            self._port = port
-            options = (f"port={self._port}", "listen_addresses=127.0.0.1", "unix_socket_directories=")
-            command = (str(self._binary("postgres")), "-D", str(data), *(x for o in options for x in ("-c", o)))
-            child = self._child = Child(self._program(command, signal.SIGINT))
-            if self._answers(child):
-                return
-            tail = child.tail()
-            self.stop()
-            if not any(reason in tail for reason in _RETRY_ON):
-                break
-            time.sleep(0.5)  # another took the port, or the last backends of a killed server are still going
-        raise StoreError(f"Postgres of {self._link.parent} did not come up. Its log, {self._log}, ends:\n{tail}")
 
-    def revive(self) -> None:
-        """Starts it again where it has died: on its port, with its password, so that those who use it go on.
+    def _serving(self) -> Program:
+        options = (f"port={self._port}", "listen_addresses=127.0.0.1", "unix_socket_directories=")
+        command = (str(self._binary("postgres")), "-D", str(self._data()), *(x for o in options for x in ("-c", o)))
+        return self._program(command, signal.SIGINT)
 
-        Raises:
-            StoreError: it does not come up, or another has its port.
-        """
-        self._begin(repeat(self._port, _TRIES))
-
-    def stop(self) -> None:
-        """Stops it; open transactions are rolled back."""
-        if self._child is not None:
-            self._child.stop()
-            self._child = None
-
-    def trim_log(self) -> None:
-        """Sets a log aside that has grown long."""
-        if self._child is not None:
-            self._child.trim_log()
-
-    def failure(self) -> str | None:
-        """Exit code and log of a server that died of itself."""
-        code = None if self._child is None else self._child.exit_code()
-        if self._child is None or code is None:
-            return None
-        return f"Postgres ended with code {code}. Its log, {self._log}, ends:\n{self._child.tail()}"
-
-    def _answers(self, child: Child) -> bool:
-        deadline = time.monotonic() + START_SECONDS
-        while child.exit_code() is None and time.monotonic() < deadline:
-            check()
-            try:
-                with psycopg.connect(self.url("postgres"), connect_timeout=2):
-                    return True
-            except psycopg.OperationalError:
-                time.sleep(0.03)
-        return False
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     # Where things stand, and who runs them.
 

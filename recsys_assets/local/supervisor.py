@@ -17,6 +17,7 @@ from recsys_assets.errors import RefusedError, StoreError
 from recsys_assets.local.databases import ensure_database, probe_redis
 from recsys_assets.local.postgres import Postgres
 from recsys_assets.local.processes import born, wait_until
+from recsys_assets.local.server import Server
 from recsys_assets.local.signals import asked, deferred, exposed, shielded, terminable
 from recsys_assets.local.state import (
     Lock,
@@ -107,13 +108,13 @@ class Owner:
 
     servers: Servers
     state: State
-    running: tuple[Postgres | Valkey, ...]
+    running: tuple[Server, ...]
 
     def failure(self) -> str | None:
         """Why a server of ours no longer runs."""
         return next((failure for server in self.running if (failure := server.failure())), None)
 
-    def process(self, server: Postgres | Valkey) -> Process:
+    def process(self, server: Server) -> Process:
         """One of the servers, for the state."""
         return process(server.name, server.pid, server.address)
 
@@ -135,7 +136,7 @@ def owning(settings: Settings, home: Home) -> Iterator[Owner]:
     for folder in home.scratched:
         clear(folder)
     with terminable(), deferred(), ExitStack() as stack:
-        running: list[Postgres | Valkey] = []
+        running: list[Server] = []
         urls = {"postgres": "", "valkey": ""}
         try:
             if settings.embedded_postgres:

@@ -13,13 +13,12 @@ from recsys_assets.errors import RefusedError, StoreError
 from recsys_assets.local.answers import HOST, answers
 from recsys_assets.local.guarded import own_origins
 from recsys_assets.local.ports import Ports, is_free
-from recsys_assets.local.postgres import Postgres
 from recsys_assets.local.processes import Child, Program, pause, wait_until
 from recsys_assets.local.restarts import RESTARTS, WITHIN_SECONDS, Restarts
+from recsys_assets.local.server import Server
 from recsys_assets.local.signals import check, deferred, exposed, shielded, taken, terminable
 from recsys_assets.local.state import Process, State, held, owner_lock, process, read_state, users_lock
 from recsys_assets.local.supervisor import LOCK_SECONDS, Owner, Servers, owning, platform_environment, resolve
-from recsys_assets.local.valkey import Valkey
 from recsys_assets.settings import CHECKOUT, Home, Settings
 
 ANSWER_SECONDS = 240.0  # MLflow and Dagster make their tables at their first start
@@ -178,7 +177,7 @@ def up(
             say("stopped")
 
 
-def _keep_server(server: Postgres | Valkey, restarts: Restarts, owner: Owner, announce: Callable[[str], None]) -> None:
+def _keep_server(server: Server, restarts: Restarts, owner: Owner, announce: Callable[[str], None]) -> None:
     server.trim_log()
     failure = server.failure()
     while failure is not None:

@@ -18,6 +18,7 @@ from recsys_assets.identity import KeyRing
 from recsys_assets.local.archive import reading
 from recsys_assets.local.backup import back_up, restore
 from recsys_assets.local.supervisor import Servers, servers
+from recsys_assets.scratch import settle
 from recsys_assets.settings import Home, Settings, load_settings, open_home
 from recsys_assets.stores import wishes
 from recsys_assets.stores.postgres import Postgres
@@ -246,7 +247,6 @@ def test_a_kill_while_home_and_lake_take_their_places_is_started_again(
 
     path, lake = shop.back_up(), shop.made / "lake's disk"
     settings, places = shop.new(RECSYS_LAKE_URL=str(lake)), (new_home, lake)
-    settle = backup.settle
     for place in places if mounted else ():
         place.mkdir()
     monkeypatch.setattr(Path, "is_mount", lambda path: mounted and path in places)

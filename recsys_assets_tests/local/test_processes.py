@@ -102,7 +102,7 @@ def test_a_process_is_told_from_a_later_one_of_its_id() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="sessions are looked up in /proc")
 def test_a_stranger_may_have_any_name(tmp_path: Path) -> None:
     named = os.fsencode(tmp_path) + b"/caf\xe9 ) S 1 1"  # no UTF-8, and what follows a name in /proc
-    shutil.copy(shutil.which("sleep") or "", named)
+    shutil.copy(os.fsencode(shutil.which("sleep") or ""), named)
     stranger = subprocess.Popen([named, "1000"], start_new_session=True)
     try:
         assert wait_until(lambda: b"caf\xe9" in Path(f"/proc/{stranger.pid}/stat").read_bytes(), 10)
