@@ -9,10 +9,11 @@ which the first one with a value counts. A name that the record itself has is ta
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -298,7 +299,7 @@ def _guarded(
 
 
 def leaves(record: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """The paths of a record's values, each with its first value.
+    """The paths of a record's values, each with a value.
 
     >>> list(leaves({"a": {"b": 1}, "c": [{"d": 2}, {"d": 3}]}))
     [('a.b', 1), ('c[].d', 2)]
@@ -310,3 +311,30 @@ def leaves(record: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
             yield from leaves(inner, f"{before}{name}{rows}.")
         else:
             yield f"{before}{name}{rows}", inner
+
+
+def head_of_records(path: Path, most: int, wanted: Callable[[str], bool]) -> pl.DataFrame:
+    """The first records of JSON Lines as rows, with every path that they have; only one list can make rows.
+
+    Of several lists it is the one with a path that is ``wanted``, else the first.
+    """
+    records = list[dict[str, Any]]()
+    with open_bytes(path) as file:
+        for _, _, raw in islice(lines_of(file, line_end(path)), most):
+            with suppress(ValueError, RecursionError):  # reading the file names what is wrong with a line
+                record = DECODER.decode(raw.decode().removeprefix("\ufeff").strip())
+                records += [record] if isinstance(record, dict) else []
+    names = list(dict.fromkeys(name for record in records for name, _ in leaves(record)))
+    lists = sorted((name for name in names if "[]" in name), key=wanted, reverse=True)
+    best = lists[0].rpartition("[]")[0] if lists else ""
+    kept = [name for name in names if "[]" not in name or name.rpartition("[]")[0] == best]
+    paths = Paths(dict.fromkeys(name for name in kept if _is_path(name)))
+    rows = [row for record in records for row in paths.rows(record)]
+    return pl.DataFrame([pl.Series(name, [row[name] for row in rows], dtype=pl.String) for name in paths.asked])
+
+
+def _is_path(name: str) -> bool:
+    try:
+        return bool(routes_of(name))
+    except SourceError:
+        return False

@@ -51,7 +51,7 @@ def tracked(verb: str = "purchase", **more: Any) -> dict[str, Any]:
 
 
 def test_lines_with_other_names(desk: Desk) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"ts": "2024-05-01T10:00:00Z", "uid": "u-1", "asin": "B1", "verb": "view"},
         {"ts": "2024-05-01T10:05:00Z", "uid": 7, "asin": "B2", "verb": "purchase", "colour": "red"},
     ]
