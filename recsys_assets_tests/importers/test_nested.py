@@ -152,6 +152,14 @@ def test_nested_parquet(desk: Desk) -> None:
     assert str(landed["event_time"][0]) == "2024-05-01 10:00:00+00:00"
 
 
+def test_lists_that_a_writer_of_parquet_wrapped(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    wrapped = {"list": [{"element": {"id": "p"}}, {"element": {"id": "q"}}]}
+    path.write_bytes(jsonl([{"items": wrapped, "params": {"list": [{"element": {"key": "k", "value": {"i": 7}}}]}}]))
+    frame = read_records(path, {"items[].id": None, "params[k]": None}).frame
+    assert frame.select("items[].id", "params[k]").rows() == [("p", "7"), ("q", "7")]
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)
 SCALAR = st.none() | TEXT | st.integers() | st.decimals(allow_nan=False, allow_infinity=False, places=3).map(float)
 _Made = tuple[list[str], list[dict[str, Any]], list[list[Any]]]
