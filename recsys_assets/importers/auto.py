@@ -38,6 +38,7 @@ from recsys_assets.importers.headers import (
     refuse_encoding,
 )
 from recsys_assets.importers.merchant import from_xml
+from recsys_assets.importers.nested import head_of_records
 from recsys_assets.importers.rees46 import COLUMNS as REES46
 from recsys_assets.importers.shipped import SHIPPED
 from recsys_assets.importers.text import first_keys
@@ -218,7 +219,10 @@ def explain(path: Path, look: Look, others: int = 0, zone: str = "UTC", proposal
     lines.append(f"  contract ({_lacks(there) or f'has a comma between columns, not {look.delimiter!r}'})")
     if others:
         lines.append(f"{others:,} more file{'s' * (others > 1)} there fit no format either.")
-    proposal = propose(look, zone) if layout_of(path) in ("csv", "parquet", "xlsx") else None
+    if layout_of(path) == "jsonl":
+        sample = head_of_records(path, _ROWS, lambda name: field_of(name) == "product_id")
+        look = Look(tuple(sample.columns), sample)
+    proposal = propose(look, zone) if layout_of(path) in ("csv", "jsonl", "parquet", "xlsx") else None
     if proposal is None:
         lines.append("Write a mapping file (`recsys contract page` shows one) and import with `mapped --map FILE`.")
     else:

@@ -111,8 +111,12 @@ def field_of(name: str) -> str | None:
     >>> field_of("event"), field_of("event_id")
     ('event_type', 'event_id')
     """
-    words = frozenset(words_of(name))
-    return next((field for field, one, other in _WORDS if words & one and words <= one | other), None)
+    for part in dict.fromkeys((name, name.rpartition(".")[2])):  # the whole, else the end of a path
+        words = frozenset(words_of(part))
+        found = next((field for field, one, other in _WORDS if words & one and words <= one | other), None)
+        if found:
+            return found
+    return None
 
 
 def columns_of(names: tuple[str, ...], kind: Kind) -> dict[str, str]:

@@ -8,12 +8,13 @@ import polars as pl
 
 API = ("increment_id", "items", "created_at")
 ITEMS = ("item_id", "parent_item_id", "order_id", "sku", "qty_ordered", "price")
-API_ALSO = ("items[].item_id", "items[].parent_item_id", "items[].product_type", "items[].sku")
+_PEOPLE = ("customer_id", "customer_email")
+API_ALSO = (*_PEOPLE, "items[].item_id", "items[].parent_item_id", "items[].product_type", "items[].sku")
 _NO_PARENT = ("0", "")
 
 
 def sold(sent: pl.DataFrame) -> pl.DataFrame:
-    """Items of the API's orders with `Sold`, the product of a line, and `Part`, whether it is part of another line."""
+    """Items of the API's orders with `Person`, `Sold`, a line's product, and `Part`, whether it is of another line."""
     return _sold(
         sent, "increment_id", "items[].item_id", "items[].parent_item_id", "items[].product_type", "items[].sku"
     )
@@ -35,6 +36,11 @@ def _sold(sent: pl.DataFrame, order: str, item: str, parent: str, kind: str, sku
     )
     rows = sent.join(variants, on=[order, item], how="left", maintain_order="left")
     chosen = pl.when(pl.col(kind) == "configurable").then(pl.col("_variant"))
+    known = {name: pl.col(name) for name in _PEOPLE if name in sent.columns}
+    if _PEOPLE[1] in known:
+        known[_PEOPLE[1]] = known[_PEOPLE[1]].str.strip_chars().str.to_lowercase()
     return rows.with_columns(
-        pl.coalesce(chosen, pl.col(sku)).alias("Sold"), above.is_not_null().cast(pl.String).alias("Part")
+        (pl.coalesce(known.values()) if known else pl.lit(None, dtype=pl.String)).alias("Person"),
+        pl.coalesce(chosen, pl.col(sku)).alias("Sold"),
+        above.is_not_null().cast(pl.String).alias("Part"),
     )

@@ -9,10 +9,11 @@ which the first one with a value counts. A name that the record itself has is ta
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,10 @@ class Paths:
     def __init__(self, asked: Mapping[str, Field | None]) -> None:
         self.asked = asked
         self.routes = {path: routes_of(path) for path in asked}
+        self.ways = {
+            path: [(_list_of(route), route[len(_list_of(route)) :]) for route in routes]
+            for path, routes in self.routes.items()
+        }
         self.met = set[str]()
 
     @cached_property
@@ -116,6 +121,7 @@ class Paths:
                 value = row[outer]
                 for name in names[len(outer) :]:
                     value = value.get(name) if isinstance(value, dict) else None
+                value = _bare(value)
                 longer += [row | {names: element} for element in (value if isinstance(value, list) else [value])]
                 if value == []:
                     longer.append(row | {names: None})
@@ -132,18 +138,22 @@ class Paths:
         return made
 
     def _first(self, path: str, elements: dict[tuple[str, ...], Any]) -> Any:
-        for route in self.routes[path]:
-            lists = _lists(route)
-            value, there = elements[lists[-1] if lists else ()], True
-            for step in route[len(lists[-1]) if lists else 0 :]:
+        for names, steps in self.ways[path]:
+            value, there = elements[names], True
+            for step in steps:
                 there = there and isinstance(value, dict) and step.name in value
                 value = value[step.name] if there else None
                 value = value if step.key is None else _entry(value, step.key)
-            if there and (value is not None or route[-1].key is None):
+            if there and (value is not None or not steps or steps[-1].key is None):
                 self.met.add(path)
             if value is not None and value != "":
                 return value
         return None
+
+
+def _list_of(route: Route) -> tuple[str, ...]:
+    """Names that lead to the innermost list of a route that makes rows; none where no list does."""
+    return max(_lists(route), key=len, default=())
 
 
 def _lists(route: Route) -> list[tuple[str, ...]]:
@@ -158,11 +168,24 @@ def _entry(entries: Any, key: str) -> Any:
     >>> _entry([{"key": "page", "value": {"string_value": None, "int_value": 7}}], "page")
     7
     """
+    entries = _bare(entries)
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict) and key in (entry.get(name) for name in _KEYS):
             value = entry.get(_VALUE)
             return next((v for v in value.values() if v is not None), None) if isinstance(value, dict) else value
     return None
+
+
+def _bare(value: Any) -> Any:
+    """A list without the wrapping that some writers of Parquet leave around lists.
+
+    >>> _bare({"list": [{"element": {"key": "page"}}]})
+    [{'key': 'page'}]
+    """
+    if not isinstance(value, dict) or value.keys() != {"list"} or not isinstance(value["list"], list):
+        return value
+    wrapped = all(isinstance(one, dict) and one.keys() == {"element"} for one in value["list"])
+    return [one["element"] for one in value["list"]] if wrapped else value
 
 
 def as_text(value: Any, field: Field | None) -> str | None:
@@ -298,7 +321,7 @@ def _guarded(
 
 
 def leaves(record: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """The paths of a record's values, each with its first value.
+    """The paths of a record's values, each with a value.
 
     >>> list(leaves({"a": {"b": 1}, "c": [{"d": 2}, {"d": 3}]}))
     [('a.b', 1), ('c[].d', 2)]
@@ -310,3 +333,30 @@ def leaves(record: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
             yield from leaves(inner, f"{before}{name}{rows}.")
         else:
             yield f"{before}{name}{rows}", inner
+
+
+def head_of_records(path: Path, most: int, wanted: Callable[[str], bool]) -> pl.DataFrame:
+    """The first records of JSON Lines as rows, with every path that they have; only one list can make rows.
+
+    Of several lists it is the one with a path that is ``wanted``, else the first.
+    """
+    records = list[dict[str, Any]]()
+    with open_bytes(path) as file:
+        for _, _, raw in islice(lines_of(file, line_end(path)), most):
+            with suppress(ValueError, RecursionError):  # reading the file names what is wrong with a line
+                record = DECODER.decode(raw.decode().removeprefix("\ufeff").strip())
+                records += [record] if isinstance(record, dict) else []
+    names = list(dict.fromkeys(name for record in records for name, _ in leaves(record)))
+    lists = sorted((name for name in names if "[]" in name), key=wanted, reverse=True)
+    best = lists[0].rpartition("[]")[0] if lists else ""
+    kept = [name for name in names if "[]" not in name or name.rpartition("[]")[0] == best]
+    paths = Paths(dict.fromkeys(name for name in kept if _is_path(name)))
+    rows = [row for record in records for row in paths.rows(record)]
+    return pl.DataFrame([pl.Series(name, [row[name] for row in rows], dtype=pl.String) for name in paths.asked])
+
+
+def _is_path(name: str) -> bool:
+    try:
+        return bool(routes_of(name))
+    except SourceError:
+        return False

@@ -78,10 +78,11 @@ class ShippedImporter:
                 f"{describe_header(sorted(columns - set(RAW_COLUMNS)), 'this one has ')}."
             )
         rules = load_mapping(MAPS / f"{shape.map}.toml", mapping)
+        ignored, warnings = tuple[str, ...](), tuple[str, ...]()
         if sheet is None:
             fields = dict.fromkeys(shape.also) | rules.fields_asked
             records = read_records(path, fields) if layout == "jsonl" else flatten(read_parquet(path), fields)
-            sent, ignored, warnings, counted = records.frame, (), (), records.counted
+            sent, counted = records.frame, records.counted
         else:
             sent, warnings, counted = sheet.frame, sheet.warnings, sheet.counted
             ignored = tuple(sorted(columns - _read(rules) - {*shape.needs, *RAW_COLUMNS}))

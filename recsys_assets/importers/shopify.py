@@ -32,10 +32,10 @@ def products(sent: pl.DataFrame) -> pl.DataFrame:
     sent = sent.with_columns(pl.col(name).forward_fill().over(handle) for name in whole if name in sent.columns).filter(
         pl.col("Variant Price").is_not_null() | pl.col("problem").is_not_null()
     )
-    for name in ("Variant SKU", "Variant Compare At Price", "Variant Inventory Qty", "Variant Inventory Policy",
-                 "Variant Inventory Tracker", "Status", "Published", *_OPTIONS):  # fmt: skip
-        if name not in sent.columns:
-            sent = sent.with_columns(pl.lit(None, dtype=pl.String).alias(name))
+    for column in ("Variant SKU", "Variant Compare At Price", "Variant Inventory Qty", "Variant Inventory Policy",
+                 "Variant Inventory Tracker", "Status", "Published", "Tags", *_OPTIONS):  # fmt: skip
+        if column not in sent.columns:
+            sent = sent.with_columns(pl.lit(None, dtype=pl.String).alias(column))
     sent = first_of(sent, "Variant Compare At Price|Variant Compare-at Price")
     values = [pl.when(pl.col(name) != "Default Title").then(pl.col(name)) for name in _OPTIONS]
     options = pl.concat_str(values, separator=" / ", ignore_nulls=True)
@@ -52,7 +52,5 @@ def products(sent: pl.DataFrame) -> pl.DataFrame:
         name.alias("Variant"),
         (shown & published & ~sold_out).cast(pl.String).alias("In stock"),
         pl.when(listed.cast(pl.Float64, strict=False) > price).then(listed).alias("List price"),
-        pl.col("Tags").str.split(",").list.eval(pl.element().str.strip_chars()).list.join("|").alias("Tags")
-        if "Tags" in sent.columns
-        else pl.lit(None, dtype=pl.String).alias("Tags"),
+        pl.col("Tags").str.split(",").list.eval(pl.element().str.strip_chars()).list.join("|").alias("Tags"),
     )

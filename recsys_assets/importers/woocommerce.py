@@ -55,7 +55,7 @@ def guests(sent: pl.DataFrame) -> pl.DataFrame:
     """`Person`: the customer's id, or a guest's e-mail address; 0 is nobody's id."""
     ids = [name for name in _CUSTOMERS if name in sent.columns]
     mails = [name for name in _MAILS if name in sent.columns]
-    known = [pl.when(pl.col(name) != "0").then(pl.col(name)) for name in ids]
+    known: list[pl.Expr] = [pl.when(pl.col(name) != "0").then(pl.col(name)) for name in ids]
     known += [pl.col(name).str.strip_chars().str.to_lowercase() for name in mails]
     return sent.with_columns((pl.coalesce(known) if known else pl.lit(None, dtype=pl.String)).alias("Person"))
 

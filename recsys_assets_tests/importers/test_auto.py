@@ -171,6 +171,19 @@ def test_a_proposal_for_parquet(desk: Desk) -> None:
     assert "anna" not in said
 
 
+def test_a_proposal_for_records_with_values_inside_values(desk: Desk) -> None:
+    lines = [{"sku": "a", "qty": 2, "price": 2.5}, {"sku": "b", "qty": 1, "price": 3}]
+    order = {"tags": [{"x": 1}], "ts": 1714555800000, "who": {"customer_id": 7}, "basket": {"lines": lines}}
+    path = desk.put("x.jsonl", jsonl([order]))
+    said = refusal(desk, path)
+    for line in ('product_id = "basket.lines[].sku"', 'user_id = "who.customer_id"', 'format = "epoch_milliseconds"'):
+        assert line in said
+    proposal = desk.put("shop.toml", said[said.index("# A guess") :].encode())
+    (report,) = desk.take(path, "mapped", map=proposal)
+    assert (report.clean, report.rejected) == (2, {})
+    assert desk.landed()["unit_price_micros"].to_list() == [2_500_000, 3_000_000]
+
+
 def test_a_date_that_fits_two_ways_is_said_to(desk: Desk) -> None:
     path = desk.put("x.csv", b"user,sku,date\n1,a,05/04/2024\n")
     assert "every row that was looked at also fits %m/%d/%Y" in refusal(desk, path)

@@ -51,7 +51,7 @@ def tracked(verb: str = "purchase", **more: Any) -> dict[str, Any]:
 
 
 def test_lines_with_other_names(desk: Desk) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"ts": "2024-05-01T10:00:00Z", "uid": "u-1", "asin": "B1", "verb": "view"},
         {"ts": "2024-05-01T10:05:00Z", "uid": 7, "asin": "B2", "verb": "purchase", "colour": "red"},
     ]
@@ -150,6 +150,14 @@ def test_nested_parquet(desk: Desk) -> None:
         (2, "p-3", None, None, None),
     ]
     assert str(landed["event_time"][0]) == "2024-05-01 10:00:00+00:00"
+
+
+def test_lists_that_a_writer_of_parquet_wrapped(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    wrapped = {"list": [{"element": {"id": "p"}}, {"element": {"id": "q"}}]}
+    path.write_bytes(jsonl([{"items": wrapped, "params": {"list": [{"element": {"key": "k", "value": {"i": 7}}}]}}]))
+    frame = read_records(path, {"items[].id": None, "params[k]": None}).frame
+    assert frame.select("items[].id", "params[k]").rows() == [("p", "7"), ("q", "7")]
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)

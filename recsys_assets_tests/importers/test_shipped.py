@@ -363,7 +363,7 @@ def test_magento_configurable_products(desk: Desk) -> None:
         line(3, "S", None, "simple", 2),
     ]
     whole = {"increment_id": "100", "created_at": "2024-05-01 10:00:00", "status": "complete", "items": lines,
-             "customer_id": None, "customer_email": "g@example.org", "order_currency_code": "EUR"}  # fmt: skip
+             "customer_id": None, "customer_email": "G@example.org", "order_currency_code": "EUR"}  # fmt: skip
     records = [whole, whole | {"increment_id": "101", "status": "canceled"}]
     report = take(desk, "orders.jsonl", jsonl(records), "magento")
     right = [("purchase", "CUP-B", 2, 25_000_000, "EUR", "100"), ("purchase", "S", 2, 2_000_000, "EUR", "100")]
