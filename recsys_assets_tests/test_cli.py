@@ -122,6 +122,14 @@ def test_on_a_narrow_terminal_lines_break_between_words_and_none_is_coloured(hom
     assert "\x1b" not in wide + narrow
 
 
+def test_what_is_there_to_be_copied_is_not_wrapped(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / f"{'long ' * 20}.csv"
+    file.write_text("when,customer,sku,paid\n2024-05-01 10:12:00,17,A-100,2.49\n")
+    lines = typed("ingest", "auto", str(file), home=home.path, columns=60).splitlines()
+    assert f"  recsys ingest mapped '{file}' --map shop.toml --check" in lines
+    assert "# A guess from the names of the columns and the first rows. Check every line." in lines
+
+
 def call(*words: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "recsys_assets.cli", *words],

@@ -29,8 +29,8 @@ def connect(people: bool, new_password: bool, as_json: bool) -> None:
         return
     reads = "the marts, and products as they are live" + (", and what is of people, by key" if people else "")
     say(f"role  {reader.role}, {'made now' if reader.made else 'as it was made before'}: reads {reads}")
-    say(f"URL   {reader.url}")
-    say(f"psql  {line}")
+    for name, text in (("URL", reader.url), ("psql", line)):  # to be copied: never wrapped
+        click.echo(f"{name:<5} {text}")
     if not settings.postgres_url:
         say("It answers while `recsys up` runs, on this machine, at the same port after every start.")
 

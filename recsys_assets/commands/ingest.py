@@ -85,6 +85,11 @@ def ingest_command(
             f"The home's first day is {home.config.first_day}. If your events begin earlier, set first_day in "
             f"{home.path / 'home.toml'} to their first day and repeat the command."
         )
+    if not as_json and (unpriced := _without_prices(lake, reports)):
+        say(
+            f"{unpriced} has no column for a price, and no catalogue has landed: products without a price are not "
+            "listed. Map the column of the price paid, or ingest a catalogue with product_id and unit_price too."
+        )
     most = home.config.tuning.rejections.warn
     faulty = [(report.path, words) for report in reports for words in too_many_rejected(report, most)]
     for name, words in faulty:
@@ -93,6 +98,17 @@ def ingest_command(
         sys.exit(1)
     if not (check or kind) and (keep or not as_json):
         _keep(home, _lasting(source), keep, announcer(as_json))
+
+
+def _without_prices(lake: Lake, reports: Sequence[FileReport]) -> str | None:
+    """A file of events that tells no price, where no catalogue does: no list can be made of such files alone."""
+    if any(one.table == LANDING_CATALOG.name for one in reports) or any(True for _ in lake.deliveries(LANDING_CATALOG)):
+        return None
+    for report in reports:
+        fields = [field for _, field in report.mapping] + list(report.notes)
+        if report.table == LANDING_EVENTS.name and fields and not any("unit_price" in field for field in fields):
+            return report.path
+    return None
 
 
 def _lasting(source: Source) -> Source:

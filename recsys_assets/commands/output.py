@@ -64,18 +64,24 @@ def say(text: str, *, err: bool = False) -> None:
 def wrapped(text: str, columns: int) -> str:
     """Lines of at most ``columns``, but for words that are longer; what follows of a line stands two further in.
 
+    A command on a line of its own, and all that follows an empty line, are there to be copied: they stay as they are.
+
     >>> print(wrapped("  warning: the day is empty", 20))
       warning: the day
         is empty
     """
+    told, gap, copied = text.partition("\n\n")
     lines = []
-    for line in text.splitlines():
+    for line in told.splitlines():
         indent = line[: len(line) - len(line.lstrip())]
-        lines += textwrap.wrap(
-            line, columns, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False,
-            drop_whitespace=True, replace_whitespace=False,
-        ) or [""]  # fmt: skip
-    return "\n".join(lines)
+        if line.startswith(f"{indent}recsys ") and indent:
+            lines.append(line)
+        else:
+            lines += textwrap.wrap(
+                line, columns, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False,
+                replace_whitespace=False,
+            ) or [""]  # fmt: skip
+    return "\n".join(lines) + gap + copied
 
 
 def announcer(as_json: bool) -> Callable[[str], None]:

@@ -101,7 +101,11 @@ def _print(user: str, told: dict[str, Any]) -> None:
         if profile["last_purchase_date"]:
             known.append(f"last bought {profile['last_purchase_date']}")
         console.print(", ".join(known))
-    history = _grid("History, newest first", ("time", "event", "product", "name", "quantity", "price"), told["history"])
+    history = _grid(
+        "History, newest first, times in UTC",
+        ("time", "event", "product", "name", "quantity", "price"),
+        told["history"],
+    )
     console.print(history)
     if told["list"]:
         console.print(_grid("List", ("product_id", "name", "price", "score", "confidence", "reason"), told["list"]))
@@ -111,11 +115,15 @@ def _print(user: str, told: dict[str, Any]) -> None:
 
 def _grid(title: str, columns: tuple[str, ...], lines: list[dict[str, Any]]) -> Grid:
     grid = Grid(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    # On a narrow terminal a column without a value takes the room that a word of another one needs.
+    columns = tuple(column for column in columns if any(line[column] is not None for line in lines)) or columns
     for column in columns:
         right = column in {"quantity", "price", "score", "confidence"}
-        grid.add_column(column.removesuffix("_id"), justify="right" if right else "left", overflow="fold")
+        grid.add_column(
+            column.removesuffix("_id"), justify="right" if right else "left", overflow="fold", no_wrap=column == "time"
+        )
     for line in lines:
-        grid.add_row(*(_cell(line[column]) for column in columns))
+        grid.add_row(*(_cell(line[column]).removesuffix("+00:00") for column in columns))
     return grid
 
 

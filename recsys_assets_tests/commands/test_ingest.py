@@ -202,6 +202,21 @@ def test_events_before_the_first_day_are_told_with_the_way_to_have_them(
     assert "The home's first day" not in again
 
 
+def test_events_without_a_price_are_told_that_a_catalogue_has_to_have_them(
+    recsys: Callable[..., Result], sales: Path
+) -> None:
+    mapping = sales.with_suffix(".toml")
+    mapped = ("ingest", "mapped", str(sales), "--map", str(mapping), "--check")
+    words = f"{sales} has no column for a price, and no catalogue has landed"
+    assert words not in recsys(*mapped).output
+    mapping.write_text(MAPPING.replace('unit_price = "paid"\n', ""))
+    assert words in recsys(*mapped).output
+    catalogue = sales.with_name("products.csv")
+    catalogue.write_text("product_id,unit_price\nA-100,2.49\n")
+    assert words not in recsys("ingest", "contract", str(catalogue)).output
+    assert words not in recsys(*mapped).output
+
+
 def test_a_source_that_would_refuse_the_kept_file_is_named(
     recsys: Callable[..., Result], home: Home, sales: Path
 ) -> None:
