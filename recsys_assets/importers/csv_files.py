@@ -247,9 +247,13 @@ class _Reading:
         self.at, first = feed.taken[0][0], feed.taken[0][2]
         refuse_encoding(path, first)
         if feed.problem == "line_too_long":
-            raise SourceError(f"{path}:1: the header line is longer than {MAX_LINE_BYTES:,} bytes. Is this a CSV file?")
+            raise SourceError(
+                f"{path}:{self.at}: the header line is longer than {MAX_LINE_BYTES:,} bytes. Is this a CSV file?"
+            )
         if feed.problem:
-            raise SourceError(f"{path}:1: the header line is refused ({feed.problem}). Is this a CSV file in UTF-8?")
+            raise SourceError(
+                f"{path}:{self.at}: the header line is refused ({feed.problem}). Is this a CSV file in UTF-8?"
+            )
         demand_columns_in_bounds(path, len(header))
         self.names = [header[0].removeprefix("\ufeff"), *header[1:]]
         header = [name.strip() for name in header]
@@ -263,7 +267,7 @@ class _Reading:
             )
         reserved = sorted(set(header) & set(RAW_COLUMNS))
         if reserved:
-            raise SourceError(f"{path}:1: the column names {', '.join(reserved)} are reserved. Rename them.")
+            raise SourceError(f"{path}:{self.at}: the column names {', '.join(reserved)} are reserved. Rename them.")
         return told_apart(header)
 
 
