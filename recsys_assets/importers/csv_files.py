@@ -84,7 +84,8 @@ class _Reading:
         self._null = re.compile(
             rf"(?:(?<={re.escape(self.dialect.cut)})|^){re.escape(MYSQL_NULL)}(?={re.escape(self.dialect.cut)}|\r?\n?$)"
         )
-        self.nulls, self.swallowed, self.repeated, self.escaped = 0, list[int](), list[int](), list[int]()
+        self.nulls = 0
+        self.swallowed, self.repeated, self.escaped, self.torn = list[int](), list[int](), list[int](), list[int]()
         self.at = 1
         self.header = self._header()
         self.spaced = all(name.startswith(" ") for name in self.names[1:]) and len(self.names) > 1
@@ -156,6 +157,8 @@ class _Reading:
                 self.at = number
                 if b'\\"' in raw and not self.dialect.escape:
                     self.escaped.append(number)
+                if b"\r" in raw.rstrip(b"\r\n"):
+                    self.torn.append(number)
                 rows.add(number, offset, self._problem(raw) or "csv_malformed", raw)
                 records.append(None)
                 reader = self._reader()
@@ -194,6 +197,9 @@ class _Reading:
         if self.swallowed:
             where = f"a quote stands alone at {_places(self.swallowed)}"
             made.append(f'{where}; where quotes mean nothing, a mapping file with [csv] quote = "" reads such rows')
+        if self.torn:
+            where = f"carriage returns stand inside {_places(self.torn)}"
+            made.append(f"{where}, where more rows than one may be: save the file with one kind of line ends")
         if self.escaped:
             where = f'\\" stands at {_places(self.escaped)}'
             made.append(f'{where}; where MySQL wrote it, a mapping file with [csv] escape = "\\\\" reads such rows')
@@ -247,9 +253,13 @@ class _Reading:
         self.at, first = feed.taken[0][0], feed.taken[0][2]
         refuse_encoding(path, first)
         if feed.problem == "line_too_long":
-            raise SourceError(f"{path}:1: the header line is longer than {MAX_LINE_BYTES:,} bytes. Is this a CSV file?")
+            raise SourceError(
+                f"{path}:{self.at}: the header line is longer than {MAX_LINE_BYTES:,} bytes. Is this a CSV file?"
+            )
         if feed.problem:
-            raise SourceError(f"{path}:1: the header line is refused ({feed.problem}). Is this a CSV file in UTF-8?")
+            raise SourceError(
+                f"{path}:{self.at}: the header line is refused ({feed.problem}). Is this a CSV file in UTF-8?"
+            )
         demand_columns_in_bounds(path, len(header))
         self.names = [header[0].removeprefix("\ufeff"), *header[1:]]
         header = [name.strip() for name in header]
@@ -263,7 +273,7 @@ class _Reading:
             )
         reserved = sorted(set(header) & set(RAW_COLUMNS))
         if reserved:
-            raise SourceError(f"{path}:1: the column names {', '.join(reserved)} are reserved. Rename them.")
+            raise SourceError(f"{path}:{self.at}: the column names {', '.join(reserved)} are reserved. Rename them.")
         return told_apart(header)
 
 

@@ -90,6 +90,12 @@ def test_other_line_ends(desk: Desk, name: str, end: bytes) -> None:
     assert (report.rows, report.clean) == (2, 2)
 
 
+def test_two_kinds_of_line_ends_in_one_file_are_said(desk: Desk) -> None:
+    report = desk.one("day.csv", HEAD + row(1).replace(b"\n", b"\r") + row(2) + row(3))
+    assert (report.rows, reasons(report)) == (2, {"csv_malformed": 1})
+    assert "carriage returns stand inside line 2, where more rows than one may be" in report.warnings[0]
+
+
 def test_the_delimiter_that_a_spreadsheet_names(desk: Desk) -> None:
     data = b"sep=;\r\n" + csv_bytes([event()]).replace(b",", b";")
     for format in ("contract", "auto"):
