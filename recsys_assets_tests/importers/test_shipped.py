@@ -370,6 +370,21 @@ def test_merchant_feed(desk: Desk, name: str) -> None:
     ]
 
 
+def test_a_folder_of_exports(desk: Desk) -> None:
+    desk.put("a/orders.csv", table(SHOPIFY))
+    desk.put("a/events.jsonl", jsonl(GA4))
+    desk.put("b/feed.xml", rss(FEED))
+    desk.put("b/sitemap.xml", b"<urlset><url/></urlset>")
+    said = list[str]()
+    reports = desk.take(desk.folder, "auto", progress=said.append)
+    assert {report.format: report.table for report in reports} == {
+        "shopify": "landing_events",
+        "ga4": "landing_events",
+        "merchant_feed": "landing_catalog",
+    }
+    assert any("sitemap.xml: not read; it is no product feed" in line for line in said)
+
+
 def test_a_feed_that_cannot_be_read_is_refused_or_rejected(desk: Desk) -> None:
     report = take(desk, "a.tsv", table([FEED[0] | {"price": "dear", "availability": "perhaps"}], "\t"), "merchant_feed")
     assert sum(reasons(report).values()) == 1
