@@ -105,6 +105,18 @@ def test_shopify_orders_in_other_files(desk: Desk, name: str) -> None:
     assert sales(desk) == shopify_sales()
 
 
+def test_a_mapping_file_says_how_a_shop_writes_its_exports(desk: Desk) -> None:
+    data = table([LINE | {"Lineitem sku": "", "Lineitem name": "Käse", "Financial Status": "laid away"}], "|")
+    ours = desk.put("ours.toml", b'[csv]\nencoding = "cp1252"\n[event_types]\n"laid away" = "purchase"\n')
+    path = desk.put("orders.csv", data.decode().encode("cp1252"))
+    (report,) = desk.take(path, "shopify", map=ours)
+    assert (report.clean, report.rejected) == (1, {})
+    assert desk.landed()["product_id"].to_list() == ["Käse"]
+    desk.put("ours.toml", b"[csv]\nencoding = 7\n")
+    with pytest.raises(SourceError, match=r"ours\.toml: the mapping file is refused"):
+        desk.take(path, "shopify", map=ours)
+
+
 def test_further_lines_of_an_order_in_a_mapping_of_ones_own(desk: Desk) -> None:
     text = """
 kind = "events"
