@@ -264,6 +264,8 @@ def _hidden(format: str, path: Path, table: str) -> str | None:
         return "(a row of a database is not copied: run the query again to see it)"
     if not path.is_file():
         return "(the file is gone: it is the shop's own and was never copied)"
+    if layout_of(path) == "xml":
+        return "(an item of a feed, whose place in it is the line)"
     if table == LANDING_CATALOG.name and format in MADE_CATALOGS:
         return "(made from several rows of the source)"
     return None

@@ -37,7 +37,7 @@ from recsys_assets.importers.headers import (
     looks_like_data,
     refuse_encoding,
 )
-from recsys_assets.importers.merchant import from_xml
+from recsys_assets.importers.merchant import from_xml, is_feed
 from recsys_assets.importers.nested import head_of_records
 from recsys_assets.importers.rees46 import COLUMNS as REES46
 from recsys_assets.importers.shipped import SHIPPED
@@ -74,7 +74,11 @@ def recognise(
     """
     if path == "package":
         return [("complete_journey", piece) for piece in IMPORTERS["complete_journey"].pieces(path)]
-    looks = {file: look_at(file) for file in expand(path, get_args(Layout))}
+    files = expand(path, get_args(Layout))
+    others = [file for file in files if len(files) > 1 and layout_of(file) == "xml" and not is_feed(file)]
+    for file in others:
+        progress(f"{file}: not read; it is no product feed")
+    looks = {file: look_at(file) for file in files if file not in others}
     formats = {file: _format_of(look) for file, look in looks.items()}
     taken = {file.parent: name for file, name in formats.items() if name in _FOLDERS}
     unknown = [file for file, name in formats.items() if name is None and file.parent not in taken]

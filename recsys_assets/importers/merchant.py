@@ -16,6 +16,7 @@ COLUMNS = ("id", "title", "link", "availability", "price")
 _AMOUNT = r"^\s*(?:[A-Za-z]{3}\s*)?([\d.,'\s\u00a0]*\d)\s*(?:[A-Za-z]{3})?\s*$"
 _CURRENCY = r"(?i)\b([a-z]{3})\b"
 _SOLD = {"in stock": "true", "preorder": "true", "backorder": "true", "out of stock": "false"}
+_SPACE, _HEAD = b"base.google.com/ns", 1 << 16
 _ITEMS = ("item", "entry")
 
 
@@ -39,6 +40,15 @@ def products(sent: pl.DataFrame) -> pl.DataFrame:
 def _amount(price: pl.Expr) -> pl.Expr:
     """The number beside the currency; what is no such pair stays, to be refused."""
     return pl.coalesce(price.str.extract(_AMOUNT), price)
+
+
+def is_feed(path: Path) -> bool:
+    """Whether an XML file is a feed of Google's: its first lines name what the products' fields belong to."""
+    try:
+        with open_bytes(path) as file:
+            return _SPACE in file.read(_HEAD)
+    except BROKEN as error:
+        raise broken(path, error) from error
 
 
 def from_xml(path: Path) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Known formats that a mapping file of this package reads, with a step before it where columns do not say enough."""
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,7 +69,7 @@ class ShippedImporter:
         if kind is not None:
             raise SourceError(f"the format {self.name} takes no --kind: its columns say it. Leave it out.")
         layout = layout_of(path)
-        sheet = _sheet(path) if layout not in _RECORDS else None
+        sheet = _sheet(path, _dialect(mapping)) if layout not in _RECORDS else None
         columns = set(sheet.frame.columns) if sheet is not None else _names(path)
         shape = next((s for s in self.shapes if layout in s.layouts and columns.issuperset(s.needs)), None)
         if shape is None:
@@ -110,7 +111,15 @@ def _names(path: Path) -> set[str]:
     return first_keys(path) if layout_of(path) == "jsonl" else set(read_parquet(path).columns)
 
 
-def _sheet(path: Path) -> CsvTable:
+def _dialect(mapping: Path | None) -> Csv:
+    """How CSV is written, as far as the shop's own mapping file says; what is wrong with that, `load_mapping` says."""
+    try:
+        return Csv.model_validate(tomllib.loads(mapping.read_text(encoding="utf-8")).get("csv", {}) if mapping else {})
+    except (OSError, ValueError):
+        return Csv()
+
+
+def _sheet(path: Path, dialect: Csv) -> CsvTable:
     if layout_of(path) == "xml":
         return CsvTable(merchant.from_xml(path), "", ())
     if layout_of(path) == "xlsx":
@@ -120,7 +129,8 @@ def _sheet(path: Path) -> CsvTable:
             first = file.readline(1 << 16).decode("utf-8", errors="replace")
     except BROKEN as error:
         raise broken(path, error) from error
-    return read_table(path, Csv(delimiter=delimiter_of(first)))
+    cut = dialect.delimiter or delimiter_of(first)
+    return read_table(path, dialect.model_copy(update={"delimiter": cut}))
 
 
 SHIPPED: dict[str, ShippedImporter] = {

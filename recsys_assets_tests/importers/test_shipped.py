@@ -105,6 +105,48 @@ def test_shopify_orders_in_other_files(desk: Desk, name: str) -> None:
     assert sales(desk) == shopify_sales()
 
 
+def test_a_mapping_file_says_how_a_shop_writes_its_exports(desk: Desk) -> None:
+    data = table([LINE | {"Lineitem sku": "", "Lineitem name": "Käse", "Financial Status": "laid away"}], "|")
+    ours = desk.put("ours.toml", b'[csv]\nencoding = "cp1252"\n[event_types]\n"laid away" = "purchase"\n')
+    path = desk.put("orders.csv", data.decode().encode("cp1252"))
+    (report,) = desk.take(path, "shopify", map=ours)
+    assert (report.clean, report.rejected) == (1, {})
+    assert desk.landed()["product_id"].to_list() == ["Käse"]
+    desk.put("ours.toml", b"[csv]\nencoding = 7\n")
+    with pytest.raises(SourceError, match=r"ours\.toml: the mapping file is refused"):
+        desk.take(path, "shopify", map=ours)
+
+
+def test_further_lines_of_an_order_in_a_mapping_of_ones_own(desk: Desk) -> None:
+    text = """
+kind = "events"
+[columns]
+event_type = "State"
+event_time = "Day"
+user_id = "Who"
+order_id = "Order"
+product_id = "Product"
+currency = "Currency"
+[event_types]
+paid = "purchase"
+"""
+    first = {"Order": "1", "State": "paid", "Day": "2024-05-01", "Who": "u-1", "Product": "a", "Currency": "USD"}
+    further = dict.fromkeys(first, "") | {"Order": "1", "Product": "b"}
+    rows = [first, first | {"Order": "2", "Who": "", "Currency": ""}, further, further | {"Order": "", "Product": "c"}]
+    map = desk.put("shop.toml", text.encode())
+    (report,) = desk.take(desk.put("orders.csv", table(rows)), "mapped", map=map)
+    assert "Currency: 1 further lines of an order take it from the line above" in report.notes
+    landed = desk.landed().sort("product_id", "order_id")
+    assert landed.select("product_id", "order_id", "event_type", "currency").rows() == [
+        ("a", "1", "purchase", "USD"),
+        ("a", "2", "purchase", "EUR"),
+        ("b", "1", "purchase", "USD"),
+        ("c", None, None, "EUR"),
+    ]
+    who = desk.home.keys.user_key("u-1")
+    assert landed["user_key"].to_list() == [who, None, who, None]
+
+
 def test_shopify_products(desk: Desk) -> None:
     first = {
         "Handle": "cup", "Title": "Cup", "Body (HTML)": "<p>Blue or red</p>", "Vendor": "Mill", "Type": "Kitchen",
@@ -340,11 +382,26 @@ def test_merchant_feed(desk: Desk, name: str) -> None:
     ]
 
 
+def test_a_folder_of_exports(desk: Desk) -> None:
+    desk.put("a/orders.csv", table(SHOPIFY))
+    desk.put("a/events.jsonl", jsonl(GA4))
+    desk.put("b/feed.xml", rss(FEED))
+    desk.put("b/sitemap.xml", b"<urlset><url/></urlset>")
+    said = list[str]()
+    reports = desk.take(desk.folder, "auto", progress=said.append)
+    assert {report.format: report.table for report in reports} == {
+        "shopify": "landing_events",
+        "ga4": "landing_events",
+        "merchant_feed": "landing_catalog",
+    }
+    assert any("sitemap.xml: not read; it is no product feed" in line for line in said)
+
+
 def test_a_feed_that_cannot_be_read_is_refused_or_rejected(desk: Desk) -> None:
     report = take(desk, "a.tsv", table([FEED[0] | {"price": "dear", "availability": "perhaps"}], "\t"), "merchant_feed")
     assert sum(reasons(report).values()) == 1
-    bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa">]>' + rss(FEED)
-    for data, words in ((rss(FEED)[:-9], "no XML"), (b"<rss></rss>", "no item"), (bomb, "no XML|defines the entity")):
+    bomb = rss(FEED).replace(b"?>", b'?><!DOCTYPE rss [<!ENTITY a "aaaa">]>', 1)
+    for data, words in ((rss(FEED)[:-9], "no XML"), (b"<rss></rss>", "no item"), (bomb, "defines the entity a")):
         with pytest.raises(SourceError, match=words):
             desk.take(desk.put("b.xml", data), "merchant_feed")
 
