@@ -101,6 +101,7 @@ def typed(*words: str, home: Path, columns: int) -> str:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen(
         [sys.executable, "-m", "recsys_assets.cli", *words],
+        cwd=home.parent,
         env={"PATH": os.environ["PATH"], "RECSYS_HOME": str(home), "TERM": "xterm-256color", "NO_COLOR": "1"},
         stdout=theirs, stderr=theirs, stdin=theirs,
     ):  # fmt: skip
@@ -126,7 +127,7 @@ def test_what_is_there_to_be_copied_is_not_wrapped(home: Home, tmp_path: Path) -
     file = tmp_path / f"{'long ' * 20}.csv"
     file.write_text("when,customer,sku,paid\n2024-05-01 10:12:00,17,A-100,2.49\n")
     lines = typed("ingest", "auto", str(file), home=home.path, columns=60).splitlines()
-    assert f"  recsys ingest mapped '{file}' --map shop.toml --check" in lines
+    assert f"  recsys ingest mapped '{file}' --map '{file.with_suffix('.map.toml')}' --check" in lines
     assert "# A guess from the names of the columns and the first rows. Check every line." in lines
 
 

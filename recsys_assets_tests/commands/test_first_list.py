@@ -46,7 +46,7 @@ def write_sales(folder: Path, last: date) -> None:
                     # Even people like even products; everybody buys the first few.
                     product = made.choice([made.randrange(4), made.randrange(person % 2, PRODUCTS, 2)])
                     hour = made.randrange(8, 22)
-                    rows.writerow([f"{day} {hour:02}:12:00", person, f"A-{product}", f"{product + 1}.49"])
+                    rows.writerow([f"{day} {hour:02}:12:00", person + 1, f"A-{product}", f"{product + 1}.49"])
     (folder / "sales.toml").write_text(shown["toml"])
 
 

@@ -84,7 +84,7 @@ def test_a_failed_check_or_an_older_day_leaves_what_was_live(stores: Stores) -> 
 
     with pytest.raises(RefusedError, match="too dull"):
         publisher.publish(DAY, made, model_version="2", check=dull, keep=2)
-    with pytest.raises(RefusedError, match="by force"):
+    with pytest.raises(RefusedError, match=r"only by `recsys run daily --day .* --publish`"):
         publisher.publish(DAY - timedelta(1), made, model_version="2", keep=2)
     without_redis = Publisher(Postgres(stores.postgres_url), Cache("redis://127.0.0.1:1/0"), stores.home.keys)
     with pytest.raises(RefusedError, match="too dull"):
