@@ -46,7 +46,9 @@ def _places(lines: pl.Series) -> str:
 
 
 def too_many_rejected(report: FileReport, most: float) -> tuple[str, ...]:
-    """What is to be said of a file with a share of rejected rows over ``most``."""
+    """What is to be said of a file with a share of rejected rows over ``most``, or with nothing else."""
+    if report.wholly_rejected:
+        return (f"all of its rows are rejected ({', '.join(report.rejected)})",)
     share = report.rejected_share
     if share <= most:
         return ()

@@ -65,9 +65,18 @@ class FileReport:
     @property
     def rejected_share(self) -> float:
         """Of the rows that count, postage and the like apart."""
-        rows = self.rows - self.dropped - self.erased
+        rows = self._counting
         faulty = sum(found.rows for reason, found in self.rejected.items() if reason not in _EXPECTED)
         return faulty / rows if rows else 0.0
+
+    @property
+    def wholly_rejected(self) -> bool:
+        """Whether not one row that counts is taken, for whatever reason."""
+        return 0 < self._counting == sum(found.rows for found in self.rejected.values())
+
+    @property
+    def _counting(self) -> int:
+        return self.rows - self.dropped - self.erased
 
 
 def report_json(report: FileReport) -> dict[str, object]:

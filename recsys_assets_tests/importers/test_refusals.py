@@ -7,6 +7,7 @@ import pytest
 
 from recsys_assets.errors import SourceError
 from recsys_assets.importers.night import ingest_sources
+from recsys_assets.importers.refusals import too_many_rejected
 from recsys_assets.importers.reports import FileReport
 from recsys_assets.settings import Source
 from recsys_assets_tests.importers.shop import NOW, Desk, csv_bytes, event, jsonl, reasons
@@ -105,6 +106,14 @@ def test_another_setting_of_the_home_lands_a_file_anew_without_asking(desk: Desk
     assert report.warnings == (
         "takes the place of 1 rows of landing_events, of 2024-05-01, that were read as contract on 2024-06-01",
     )
+
+
+def test_rows_without_a_rate_are_no_fault_of_a_file_but_none_other_is_a_success(desk: Desk) -> None:
+    dollars = event(currency="USD", user_id="u-2")
+    (some,) = desk.take(desk.put("some.jsonl", jsonl([event(), dollars])))
+    assert too_many_rejected(some, 0.05) == ()
+    (all_,) = desk.take(desk.put("all.jsonl", jsonl([dollars | {"user_id": "u-3"}])))
+    assert too_many_rejected(all_, 0.05) == ("all of its rows are rejected (currency_without_rate)",)
 
 
 def test_a_night_warns_and_stops(desk: Desk) -> None:
