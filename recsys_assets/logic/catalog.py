@@ -115,12 +115,15 @@ def _in_base(products: pl.DataFrame, as_of: date, rates: pl.DataFrame, base_curr
 
 
 def _last_prices(events: pl.DataFrame) -> pl.DataFrame:
-    """Per product: the newest price paid above 0, with the list price and currency of the same line."""
+    """Per product: the newest price paid above 0, with the list price and currency of the same line.
+
+    Of several of one second the highest, since ids of events may be keyed: homes with the same files show one price.
+    """
     paid = events.lazy().filter(pl.col("event_type") == "purchase", pl.col("unit_price_micros") > 0)
     return (
         paid.select("product_id", "event_time", "event_id", "unit_price_micros", "list_price_micros", "currency")
         .filter(pl.col("event_time") == pl.col("event_time").max().over("product_id"))
-        .sort("product_id", "event_id")
+        .sort("product_id", "unit_price_micros", "list_price_micros", "currency", "event_id")
         .unique("product_id", keep="last", maintain_order=True)
         .select(
             "product_id",

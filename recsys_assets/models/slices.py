@@ -65,7 +65,8 @@ def beginners(
             pl.col("event_type").is_in(counting),
             pl.coalesce("user_key", "anon_key").is_in(people.tolist()),
         )
-        .sort("event_time", "event_id")
+        # Of one second by what they say: their ids may be keyed, and another home would take others.
+        .sort("event_time", "event_type", "product_id", "quantity", "unit_price_micros", "event_id")
         .group_by(pl.coalesce("user_key", "anon_key").alias("_person"), maintain_order=True)
         .head(count)
         .drop("_person")

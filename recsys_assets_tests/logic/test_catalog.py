@@ -139,6 +139,13 @@ def test_a_catalogue_with_prices_means_what_it_leaves_out() -> None:
     assert frame["not_recommendable"].to_list() == [None, "price_missing"]
 
 
+def test_of_prices_paid_in_one_second_the_highest_holds_whatever_the_events_are_called() -> None:
+    paid = [event("p", "a", DAY, price=MICROS), event("q", "a", DAY, price=2 * MICROS)]
+    for bought in (paid, paid[::-1]):
+        frame = made(landed("a", unit_price_micros=None), bought=tuple(bought))
+        assert frame["unit_price_micros"].to_list() == [2 * MICROS]
+
+
 def test_a_catalogue_without_any_price_gets_the_last_one_that_somebody_paid() -> None:
     frame = made(
         landed("a", unit_price_micros=None, currency="EUR"),

@@ -88,6 +88,16 @@ def test_a_beginner_is_known_by_the_first_interactions_alone_and_judged_by_all_p
         assert then.relevant["repeat"].tolist() == [len(products & {"i00", "i03", "i04"})]
 
 
+def test_what_came_first_in_one_second_does_not_hang_on_ids_of_events() -> None:
+    frame = events(*(event("p", product, AS_OF - timedelta(20)) for product in PRODUCTS[:4]), event("p", "i09", AS_OF))
+    assert frame.filter(pl.col("event_date") < AS_OF)["event_time"].n_unique() == 1
+    # As another secret would call them.
+    other = frame.with_columns(event_id=pl.Series([f"e{9 - place}" for place in range(frame.height)]))
+    for one in (frame, other):
+        then = beginners(window(one), one, WINDOW, TUNING, 2)
+        assert {then.history.product_ids[column] for column in then.history.weights.indices} == {"i00", "i01"}
+
+
 def test_beginners_are_drawn_up_to_a_number() -> None:
     few = TUNING.model_copy(update={"evaluation": TUNING.evaluation.model_copy(update={"beginners": 5})})
     held = window(shop())
