@@ -58,8 +58,8 @@ def ingest_command(
     """Land what a shop delivers: PATH is a file, a folder or a glob; for the format sql, a database's URL.
 
     The format auto tells by their columns which format files are of, or says what it tried, and writes a mapping file
-    that may fit into the folder it is called in. Ends with 1 where more
-    rows of a file are rejected than the knob rejections.warn allows; the others have landed.
+    that may fit into the folder it is called in. Ends with 1 where more rows of a file are rejected than the knob
+    rejections.warn allows; the others have landed.
     """
     if keep and check:
         raise click.UsageError("--check writes nothing: leave it out to --keep the source.")

@@ -245,6 +245,6 @@ def _write(folder: Path, path: Path, text: str) -> Path:
     """The file that holds ``text`` from now on; none is overwritten."""
     stem = path.name.split(".")[0] or "shop"
     files = (folder / f"{stem}.map{number if number > 1 else ''}.toml" for number in count(1))
-    file = next(file for file in files if not file.exists() or file.read_text(encoding="utf-8") == text)
-    file.write_text(text, encoding="utf-8")
+    file = next(file for file in files if not file.exists() or (file.is_file() and file.read_bytes() == text.encode()))
+    file.write_bytes(text.encode())
     return file

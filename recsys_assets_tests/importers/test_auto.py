@@ -211,6 +211,10 @@ def test_a_proposal_is_a_file_with_the_homes_time_zone(desk: Desk) -> None:
     assert report.clean == 1
     with pytest.raises(SourceError, match=r"four\.map2\.toml"):
         desk.take(desk.put("four.csv", FOUR.replace("paid", "price").encode()), "auto", proposals=folder)
+    (folder / "four.map3.toml").write_bytes(b"\xff")  # of somebody else
+    (folder / "four.map4.toml").mkdir()
+    with pytest.raises(SourceError, match=r"four\.map5\.toml"):
+        desk.take(desk.put("four.csv", FOUR.replace("sku", "item").encode()), "auto", proposals=folder)
 
 
 def test_a_month_comes_first_in_america(desk: Desk) -> None:
