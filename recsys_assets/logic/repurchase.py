@@ -176,9 +176,8 @@ def _weibull(logs: Fractions, seen: Fractions, censored: Fractions, shape: float
     middle = (seen * logs).sum() / events
     top = logs[seen + censored > 0].max()
     low, high = _FLATTEST, _STEEPEST
-    total = 0.0
-    for _ in range(60):
-        total, first, second = _moments(logs, seen, censored, shape, top)
+    for _step in range(60):
+        _, first, second = _moments(logs, seen, censored, shape, top)
         slope = first - 1 / shape - middle
         if slope > 0:
             high = shape
